@@ -1,0 +1,61 @@
+"""What every endpoint shares: pages by cursor, and the one shape of an error."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions, pagination, status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+REMEDIES = {
+    status.HTTP_400_BAD_REQUEST: "Correct the fields named in errors and send the request again.",
+    status.HTTP_401_UNAUTHORIZED: "Send the header 'Authorization: Bearer TOKEN', or log in.",
+    status.HTTP_403_FORBIDDEN: "Ask an admin of the project for a role that may do this.",
+    status.HTTP_404_NOT_FOUND: "Check the address: what it names does not exist, or you are not a member of its project.",
+    status.HTTP_405_METHOD_NOT_ALLOWED: "The response header Allow lists the methods of this address.",
+    status.HTTP_409_CONFLICT: "Look at the present state, then decide and send again.",
+    status.HTTP_413_REQUEST_ENTITY_TOO_LARGE: "Send the file by a resumable upload (/uploads/), or import it from a server path.",
+    status.HTTP_415_UNSUPPORTED_MEDIA_TYPE: "Send application/json, or multipart/form-data with a file.",
+    status.HTTP_429_TOO_MANY_REQUESTS: "Wait for the seconds that the header Retry-After names.",
+}
+
+
+class CursorPagination(pagination.CursorPagination):
+    """Keyset pages: stable while rows come and go, and as fast on the last page as on the first."""
+
+    ordering = "pk"
+    page_size_query_param = "page_size"
+    max_page_size = 500
+
+
+def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Problem-shaped JSON (RFC 9457): type, title, status, detail, remedy, and errors of single fields."""
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    if isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied(str(error) or None)
+    response = exception_handler(error, context)
+    if response is None or not isinstance(error, exceptions.APIException):
+        return response
+    remedy = getattr(error, "remedy", None) or REMEDIES.get(response.status_code, "Read the API's documentation at /api/docs/.")
+    errors = list(_field_errors(error.detail)) if isinstance(error, exceptions.ValidationError) else []
+    response.data = {
+        "type": "about:blank",
+        "title": str(error.default_detail),
+        "status": response.status_code,
+        "detail": "; ".join(item["reason"] for item in errors) if errors else str(error.detail),
+        "remedy": remedy,
+        "errors": errors,
+    }
+    response.content_type = "application/problem+json"
+    return response
+
+
+def _field_errors(detail: Any, field: str = "") -> list[dict[str, str]]:
+    """The flat list of {field, reason, code}; nested fields are named with dots."""
+    if isinstance(detail, dict):
+        return [item for key, value in detail.items() for item in _field_errors(value, f"{field}.{key}".strip("."))]
+    if isinstance(detail, list):
+        return [item for value in detail for item in _field_errors(value, field)]
+    return [{"field": field, "reason": str(detail), "code": getattr(detail, "code", "invalid")}]

@@ -1,0 +1,16 @@
+"""Mount points. Pages by app; the API under /api/."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from config import health
+
+urlpatterns = [
+    path("", include("accounts.urls")),
+    path("", include("datasets.urls")),
+    path("", include("predictions.urls")),
+    path("api/", include("config.api_urls")),
+    path("admin/", admin.site.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]

@@ -1,0 +1,6 @@
+"""Pages of predictions."""
+
+from django.urls import URLPattern
+
+app_name = "predictions"
+urlpatterns: list[URLPattern] = []

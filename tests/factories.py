@@ -1,0 +1,63 @@
+"""Rows for tests: plain functions with keyword defaults."""
+
+from itertools import count
+from typing import Any
+
+from accounts.models import Membership, Project, Role, User
+from accounts.projects import create_project
+from datasets.models import Annotation, Category, Dataset, Sample, Split
+from predictions.models import PredictedObject, PredictionRun, RunStatus
+
+_numbers = count(1)
+
+
+def make_user(username: str = "", **fields: Any) -> User:
+    return User.objects.create_user(username=username or f"user{next(_numbers)}", password="secret-for-tests", **fields)
+
+
+def make_project(admin: User | None = None, *, name: str = "Birds", **members: User) -> Project:
+    """A project; keyword arguments name members by role: make_project(viewer=bob)."""
+    project = create_project(admin or make_user(), name)
+    for role, user in members.items():
+        Membership.objects.create(project=project, user=user, role=Role(role))
+    return project
+
+
+def make_dataset(project: Project | None = None, *, name: str = "", task_type: str = "detection", **fields: Any) -> Dataset:
+    name = name or f"set-{next(_numbers)}"
+    return Dataset.objects.create(
+        project=project or make_project(), name=name, slug=fields.pop("slug", name), task_type=task_type, **fields
+    )
+
+
+def make_split(dataset: Dataset, name: str = "val") -> Split:
+    return Split.objects.get_or_create(dataset=dataset, name=name)[0]
+
+
+def make_category(dataset: Dataset, name: str = "cat", external_id: str = "", **fields: Any) -> Category:
+    number = next(_numbers)
+    return Category.objects.create(
+        dataset=dataset, name=name, external_id=external_id or str(number), position=number, **fields
+    )
+
+
+def make_sample(dataset: Dataset, *, split: str = "val", external_id: str = "", **fields: Any) -> Sample:
+    number = next(_numbers)
+    defaults: dict[str, Any] = {"file_name": f"{number:06}.jpg", "width": 640, "height": 480}
+    return Sample.objects.create(
+        dataset=dataset, split=make_split(dataset, split), external_id=external_id or str(number), **(defaults | fields)
+    )
+
+
+def make_annotation(sample: Sample, category: Category, **fields: Any) -> Annotation:
+    box: dict[str, Any] = {"x": 10.0, "y": 20.0, "width": 100.0, "height": 50.0, "area": 5000.0, "area_rule": "box"}
+    return Annotation.objects.create(sample=sample, category=category, **(box | fields))
+
+
+def make_run(dataset: Dataset, name: str = "prediction", **fields: Any) -> PredictionRun:
+    return PredictionRun.objects.create(dataset=dataset, name=name, status=RunStatus.COMPLETED, **fields)
+
+
+def make_predicted_object(run: PredictionRun, sample: Sample, category: Category, **fields: Any) -> PredictedObject:
+    box: dict[str, Any] = {"score": 0.5, "x": 12.0, "y": 22.0, "width": 100.0, "height": 50.0}
+    return PredictedObject.objects.create(run=run, sample=sample, category=category, **(box | fields))
