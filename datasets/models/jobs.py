@@ -86,13 +86,12 @@ class Job(models.Model):
             self.refresh_from_db()
         return bool(taken)
 
-    def finish(self, status: JobStatus, *, error: str = "", report: dict[str, Any] | None = None) -> None:
-        """End a running job. A job that was cancelled meanwhile stays cancelled."""
-        fields: dict[str, Any] = {"status": status, "error": error, "finished_at": timezone.now(), "stage": ""}
-        if report is not None:
-            fields["report"] = report
-        type(self)._default_manager.filter(pk=self.pk, status=JobStatus.RUNNING).update(**fields)
+    def finish(self, status: JobStatus, **fields: Any) -> bool:
+        """End this attempt, with further fields. False where it was cancelled, or taken over by another attempt."""
+        mine = type(self)._default_manager.filter(pk=self.pk, status=JobStatus.RUNNING, attempts=self.attempts)
+        ended = mine.update(status=status, finished_at=timezone.now(), stage="", **fields)
         self.refresh_from_db()
+        return bool(ended)
 
     def requeue(self) -> bool:
         """Back to pending, for a retry by hand or after a lost worker."""

@@ -1,0 +1,269 @@
+"""Ground truth on its way in: records of an importer -> rows by COPY, in one transaction.
+
+The importer knows the format and no database; this module knows the database and no format.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Sum
+from django.utils import timezone
+from psycopg.types.json import Jsonb
+
+from datasets import doctor, image_files, reports, sources
+from datasets.bulk import copy_statement, locked_keys, new_ids, without_row_triggers
+from datasets.importers.base import AnnotationRecord, CategoryRecord, Record, SampleRecord
+from datasets.importers.problems import ImportRefused
+from datasets.models import Annotation, Category, Dataset, DatasetImport, JobStatus, Sample, Split
+from datasets.runner import Heartbeat, JobCancelled
+
+BATCH = 5_000
+
+# What apps above keep totals of: they put a function here, called with a dataset that lost samples, in the transaction.
+AFTER_REMOVAL: list[Callable[[Dataset], None]] = []
+# An index entry of PostgreSQL holds about 2,700 bytes.
+LONGEST_NAME = 1_000
+
+SAMPLE_FIELDS = [
+    "id", "dataset", "split", "external_id", "file_name", "width", "height", "image", "image_format",
+    "exif_orientation", "exif_applied", "annotation_count",
+]  # fmt: skip
+SAMPLE_TYPES = ["int8", "int8", "int8", "text", "text", "int4", "int4", "text", "varchar", "int2", "bool", "int4"]
+ANNOTATION_FIELDS = [
+    "sample", "category", "external_id", "x", "y", "width", "height", "area", "area_rule", "is_crowd",
+    "segmentation", "keypoints",
+]  # fmt: skip
+ANNOTATION_TYPES = [
+    "int8", "int8", "text", "float8", "float8", "float8", "float8", "float8", "varchar", "bool", "jsonb", "float8[]",
+]  # fmt: skip
+
+
+def store(job: DatasetImport, heartbeat: Heartbeat) -> None:
+    """The work of an import: everything into the split, or nothing."""
+    images = image_files.ImageFolder(job.dataset_id, job.pk, job.attempts)
+    contents = doctor.Contents()
+    try:
+        with (
+            reports.recorded_rejects(job) as problems,
+            sources.records(job, heartbeat, problems) as (key, records),
+            transaction.atomic(),
+        ):
+            split = _locked_split(job)
+            target = SplitWriter(job.dataset, split, images, map_names="map_by_name" in job.fixes)
+            target.write(contents.counting(records))
+            _settle(job, split, target, doctor.report(job, key, problems, contents))
+    except BaseException:
+        images.remove()
+        raise
+    image_files.remove_files(target.replaced_images)
+
+
+def _locked_split(job: DatasetImport) -> Split:
+    """The split, locked against other imports into it; what it holds is replaced only where that was asked for."""
+    locked_keys(Dataset.objects.filter(pk=job.dataset_id), "pk")
+    name = job.split_name or "val"
+    Split.objects.get_or_create(dataset=job.dataset, name=name)
+    split = Split.objects.select_for_update().get(dataset=job.dataset, name=name)
+    if split.sample_count and not job.replace:
+        raise ImportRefused(
+            f"The split {name} of {job.dataset.name} already holds {split.sample_count:,} images and "
+            f"{split.annotation_count:,} annotations.",
+            remedy="Import under another split name, or say that the split shall be replaced.",
+        )
+    return split
+
+
+def _settle(job: DatasetImport, split: Split, target: "SplitWriter", report: dict[str, Any]) -> None:
+    """Totals and the row's end, as the last words of the transaction."""
+    split.sample_count, split.annotation_count = target.sample_count, target.annotation_count
+    split.imported_at = timezone.now()
+    split.save(update_fields=["sample_count", "annotation_count", "imported_at"])
+    refresh_counts(job.dataset)
+    if target.removed_count:
+        for recount in AFTER_REMOVAL:
+            recount(job.dataset)
+    if not job.finish(JobStatus.COMPLETED, report=report, **doctor.row_counts(report)):
+        raise JobCancelled
+
+
+def refresh_counts(dataset: Dataset) -> None:
+    """The dataset's totals of samples and annotations, from those of its splits. Serialised by a lock on the dataset."""
+    Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    totals = dataset.splits.aggregate(samples=Sum("sample_count", default=0), annotations=Sum("annotation_count", default=0))
+    Dataset.objects.filter(pk=dataset.pk).update(
+        sample_count=totals["samples"], annotation_count=totals["annotations"], updated_at=timezone.now()
+    )
+    dataset.refresh_from_db(fields=["sample_count", "annotation_count", "updated_at"])
+
+
+@dataclass(slots=True)
+class KnownSample:
+    key: int
+    file_name: str
+    image: str
+
+
+class SplitWriter:
+    """Writes one split. A sample whose id and file name stay keeps its key, and with it what models said of it."""
+
+    def __init__(self, dataset: Dataset, split: Split, images: image_files.ImageFolder, *, map_names: bool) -> None:
+        self.dataset, self.split, self.images, self.map_names = dataset, split, images, map_names
+        self.known = {
+            external_id: KnownSample(key, file_name, image)
+            for key, external_id, file_name, image in Sample.objects.filter(split=split).values_list(
+                "pk", "external_id", "file_name", "image"
+            )
+        }
+        Annotation.objects.filter(sample__split=split)._raw_delete(connection.alias)
+        self.categories = CategoryWriter(dataset, split, map_names=map_names)
+        self.sample_keys: dict[str, int] = {}
+        self.replaced_images: list[str] = []
+        self.sample_count = self.annotation_count = self.removed_count = 0
+        self._kept: set[int] = set()
+        self._samples: list[SampleRecord] = []
+        self._annotations: list[AnnotationRecord] = []
+
+    def write(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if isinstance(record, AnnotationRecord):
+                self._annotations.append(record)
+                if len(self._annotations) >= BATCH:
+                    self._flush()
+            elif isinstance(record, SampleRecord):
+                self._samples.append(record)
+                if len(self._samples) >= BATCH:
+                    self._flush()
+            else:
+                self.categories.write(record)
+        self._flush()
+        self._remove_vanished()
+        self._count_annotations()
+
+    def _flush(self) -> None:
+        self._flush_samples()
+        keys, categories = self.sample_keys, self.categories.keys
+        rows = (_annotation_row(record, keys[record.sample_id], categories[record.category_id]) for record in self._annotations)
+        _copy(Annotation, ANNOTATION_FIELDS, ANNOTATION_TYPES, rows)
+        self.annotation_count += len(self._annotations)
+        self._annotations.clear()
+
+    def _flush_samples(self) -> None:
+        fresh, kept = [], []
+        for record in self._samples:
+            known = self.known.get(record.external_id)
+            if known and known.file_name == record.file_name:
+                self._kept.add(known.key)
+                self.replaced_images.append(known.image)
+                kept.append(self._sample_row(record, known.key))
+            else:
+                fresh.append(record)
+        keys = new_ids(Sample, len(fresh)) if fresh else []
+        if kept:
+            _update_samples(kept)
+        # A sample under a known id but another file name is another sample: the known one must go before it comes.
+        self._remove([self.known[record.external_id] for record in fresh if record.external_id in self.known])
+        _copy(Sample, SAMPLE_FIELDS, SAMPLE_TYPES, (self._sample_row(record, key) for record, key in zip(fresh, keys, strict=True)))
+        self.sample_count += len(self._samples)
+        self._samples.clear()
+
+    def _sample_row(self, record: SampleRecord, key: int) -> tuple[Any, ...]:
+        self.sample_keys[record.external_id] = key
+        image = self.images.put(record.path) if record.path else ""
+        return (
+            key, self.dataset.pk, self.split.pk, record.external_id, record.file_name, record.width, record.height,
+            image, record.image_format, record.orientation, record.exif_transposed, 0,
+        )  # fmt: skip
+
+    def _remove_vanished(self) -> None:
+        self._remove([known for known in self.known.values() if known.key not in self._kept])
+
+    def _remove(self, gone: list[KnownSample]) -> None:
+        """Samples that the new file does not have, with whatever refers to them in any app."""
+        if not gone:
+            return
+        for start in range(0, len(gone), BATCH):
+            Sample.objects.filter(pk__in=[known.key for known in gone[start : start + BATCH]]).delete()
+        self.removed_count += len(gone)
+        self.replaced_images += [known.image for known in gone]
+        for known in gone:
+            self._kept.add(known.key)
+
+    def _count_annotations(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE datasets_sample SET annotation_count = counted.n FROM (SELECT sample_id, count(*) AS n "
+                "FROM datasets_annotation WHERE sample_id IN (SELECT id FROM datasets_sample WHERE split_id = %s) "
+                "GROUP BY sample_id) AS counted WHERE datasets_sample.id = counted.sample_id",
+                [self.split.pk],
+            )
+
+
+class CategoryWriter:
+    """Files' categories -> the dataset's own. One id never means two names within a dataset."""
+
+    def __init__(self, dataset: Dataset, split: Split, *, map_names: bool) -> None:
+        self.dataset, self.map_names = dataset, map_names
+        if not dataset.splits.exclude(pk=split.pk).exists() and not dataset.prediction_count:
+            # The only split is replaced and no prediction speaks of the old classes: they start anew.
+            dataset.categories.all().delete()
+        self.keys: dict[str, int] = {}
+        locked_keys(dataset.categories.all(), "pk")
+        self._known = {category.external_id: category for category in dataset.categories.all()}
+        self._by_name = {category.name: category for category in reversed(self._known.values())}
+
+    def write(self, record: CategoryRecord) -> None:
+        category = self._by_name.get(record.name) if self.map_names else None
+        category = category or self._known.get(record.external_id)
+        if category is None:
+            category = self._create(record)
+        elif category.name != record.name:
+            raise ImportRefused(
+                f"Category {record.external_id} is {record.name!r} in this file but {category.name!r} in the dataset.",
+                remedy="Switch on the fix 'map_by_name', which goes by class names, or import into a dataset of its own.",
+            )
+        self.keys[record.external_id] = category.pk
+
+    def _create(self, record: CategoryRecord) -> Category:
+        category = Category.objects.create(
+            dataset=self.dataset,
+            external_id=record.external_id,
+            name=record.name,
+            supercategory=record.supercategory,
+            position=len(self._known),
+            keypoint_names=record.keypoint_names,
+            skeleton=record.skeleton,
+        )
+        self._known[category.external_id] = self._by_name[category.name] = category
+        return category
+
+
+def _annotation_row(record: AnnotationRecord, sample: int, category: int) -> tuple[Any, ...]:
+    x, y, width, height = record.bbox or (None, None, None, None)
+    return (
+        sample, category, record.external_id, x, y, width, height, record.area, record.area_rule, record.is_crowd,
+        None if record.segmentation is None else Jsonb(record.segmentation), record.keypoints,
+    )  # fmt: skip
+
+
+def _copy(table: type[Any], fields: list[str], types: list[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    """The rows refer to samples, a split and categories that this transaction made or holds locked."""
+    with without_row_triggers(), connection.cursor() as cursor, cursor.copy(copy_statement(table, fields)) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _update_samples(rows: list[tuple[Any, ...]]) -> None:
+    """Samples that stay get what the new file says of them."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE IF NOT EXISTS sample_update (LIKE datasets_sample) ON COMMIT DROP")
+        cursor.execute("TRUNCATE sample_update")
+        columns = [Sample._meta.get_field(name).column for name in SAMPLE_FIELDS]
+        with cursor.copy(f"COPY sample_update ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(SAMPLE_TYPES)
+            for row in rows:
+                copy.write_row(row)
+        changes = ", ".join(f"{column} = sample_update.{column}" for column in columns if column != "id")
+        cursor.execute(f"UPDATE datasets_sample SET {changes} FROM sample_update WHERE datasets_sample.id = sample_update.id")

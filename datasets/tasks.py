@@ -1,0 +1,29 @@
+"""Celery tasks: load, call, nothing else. The job's row is the truth, a message only a bell."""
+
+import logging
+
+from celery import shared_task
+
+from datasets import doctor, importing
+from datasets.models import DatasetImport
+from datasets.recovery import ring_forgotten
+from datasets.runner import Heartbeat, run_job
+
+log = logging.getLogger("touchstone.jobs")
+
+
+def work_on(job: DatasetImport, heartbeat: Heartbeat) -> None:
+    """The doctor's look, or the import itself."""
+    (doctor.examine if job.dry_run else importing.store)(job, heartbeat)
+
+
+@shared_task
+def run_dataset_import(job_id: int) -> None:
+    job = DatasetImport.objects.select_related("dataset", "upload", "created_by").filter(pk=job_id).first()
+    if job is not None:
+        run_job(job, lambda heartbeat: work_on(job, heartbeat))
+
+
+@shared_task
+def ring_forgotten_jobs() -> None:
+    ring_forgotten()

@@ -1,0 +1,100 @@
+"""Asking for imports of results: check, make the row, ring the bell or do it at once."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from django.db import transaction
+
+from accounts.models import User
+from datasets.importers.problems import ImportRefused
+from datasets.jobs import check_fixes, check_source
+from datasets.models import Dataset, Upload
+from datasets.runner import run_job
+from predictions import importing, tasks
+from predictions.models import PredictionImport
+
+
+def start_prediction_import(
+    user: User | None,
+    dataset: Dataset,
+    *,
+    name: str = "prediction",
+    split: str = "",
+    upload: Upload | None = None,
+    path: Path | None = None,
+    fixes: Collection[str] = (),
+    dry_run: bool = False,
+    wait: bool = False,
+) -> PredictionImport:
+    """The row of a new import: queued, or with `wait` done at once by this process. Raises ImportRefused."""
+    job = make_prediction_import(
+        user, dataset, name=name, split=split, upload=upload, path=path, fixes=fixes, dry_run=dry_run
+    )
+    if wait:
+        run_job(job, lambda heartbeat: importing.run_import(job, heartbeat))
+    else:
+        tasks.run_prediction_import.delay_on_commit(job.pk)
+    return job
+
+
+def make_prediction_import(
+    user: User | None,
+    dataset: Dataset,
+    *,
+    name: str,
+    split: str,
+    upload: Upload | None,
+    path: Path | None,
+    fixes: Collection[str],
+    dry_run: bool,
+) -> PredictionImport:
+    """The row alone, checked."""
+    name = name.strip()
+    if not name or len(name) > 120 or "\0" in name:
+        raise ImportRefused("A run needs a name of 1 to 120 characters.", where=f"name {name[:40]!r}", remedy="Give it another name.")
+    check_fixes(fixes)
+    check_source(upload, path)
+    job = PredictionImport(
+        dataset=dataset,
+        created_by=user,
+        upload=upload,
+        source_path=str(path or ""),
+        source_name=upload.file_name if upload else str(path),
+        split_name=split,
+        run_name=name,
+        fixes=sorted(set(fixes)),
+        dry_run=dry_run,
+    )
+    importing.chosen_split(job)
+    job.save()
+    return job
+
+
+@transaction.atomic
+def reexamine(job: PredictionImport, *, fixes: Collection[str]) -> PredictionImport:
+    """Have the doctor look again, with these fixes on."""
+    return _queue(job, fixes=fixes, dry_run=True)
+
+
+@transaction.atomic
+def confirm_import(job: PredictionImport, *, fixes: Collection[str]) -> PredictionImport:
+    """The user has seen the report and wants the run."""
+    return _queue(job, fixes=fixes, dry_run=False)
+
+
+@transaction.atomic
+def retry(job: PredictionImport) -> PredictionImport:
+    """Try a failed or cancelled import again, as it was."""
+    return _queue(job, fixes=job.fixes, dry_run=job.dry_run)
+
+
+def _queue(job: PredictionImport, *, fixes: Collection[str], dry_run: bool) -> PredictionImport:
+    check_fixes(fixes)
+    if not job.requeue():
+        raise ImportRefused(
+            f"This import is {job.get_status_display().lower()} and cannot be queued.", remedy="Start a new import."
+        )
+    PredictionImport.objects.filter(pk=job.pk).update(fixes=sorted(set(fixes)), dry_run=dry_run)
+    job.refresh_from_db()
+    tasks.run_prediction_import.delay_on_commit(job.pk)
+    return job
