@@ -12,7 +12,7 @@ from accounts.models import Project
 def frame(request: HttpRequest) -> dict[str, Any]:
     """Lazy: pages without the sidebar pay nothing for it."""
     return {
-        "frame_projects": SimpleLazyObject(lambda: list(Project.objects.visible_to(request.user))),
+        "frame_projects": SimpleLazyObject(lambda: list(Project.objects.visible_to(request.user).with_role())),
         "signup_open": settings.SIGNUP_OPEN,
         "version": settings.VERSION,
     }

@@ -27,6 +27,10 @@ class ProjectQuerySet(models.QuerySet["Project"]):
     def visible_to(self, user: User) -> Self:
         return self.filter(memberships__user=user)
 
+    def with_role(self) -> Self:
+        """After visible_to: each project with `my_role`, the user's role there, from the same join."""
+        return self.annotate(my_role=models.F("memberships__role"))
+
 
 class Project(models.Model):
     """What is shared, and with whom. Every top-level object belongs to one."""
