@@ -1,0 +1,146 @@
+"""Boxes and masks: conversions at the edge, so that nothing else passes bare lists of another format. Pure.
+
+Boxes are COCO xywh (left, top, width, height) in pixels unless a name says otherwise. Masks are COCO polygons (lists of
+x, y, x, y, ...) or run-length codes {"size": [height, width], "counts": text}, column by column as COCO counts.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import contourpy
+import numpy as np
+from pycocotools import mask as coco_mask
+
+Box = tuple[float, float, float, float]
+Segmentation = list[list[float]] | dict[str, Any]
+
+LARGEST_SIDE = 100_000
+
+
+def xyxy_to_xywh(left: float, top: float, right: float, bottom: float) -> Box:
+    return left, top, right - left, bottom - top
+
+
+def yolo_to_xywh(centre_x: float, centre_y: float, width: float, height: float, image: tuple[int, int]) -> Box:
+    """YOLO's centre and size, as fractions of the image (width, height in pixels), to pixels."""
+    across, down = image
+    return (centre_x - width / 2) * across, (centre_y - height / 2) * down, width * across, height * down
+
+
+def normalise_segmentation(value: Any, width: int | None = None, height: int | None = None) -> Segmentation:
+    """Polygons checked, or an RLE with text counts. `width` and `height` are the image's. Raises ValueError in words."""
+    if isinstance(value, list):
+        return [_checked_polygon(polygon) for polygon in value]
+    if isinstance(value, dict):
+        return _checked_rle(value, width, height)
+    raise ValueError(f"segmentation is a {type(value).__name__}, not a list of polygons or an RLE")
+
+
+def _checked_polygon(polygon: Any) -> list[float]:
+    if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+        raise ValueError("a polygon needs an even count of at least six numbers")
+    if not all(_is_number(value) for value in polygon):
+        raise ValueError("a polygon holds something that is not a finite number")
+    return polygon
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
+
+
+def _checked_rle(value: dict[str, Any], width: int | None, height: int | None) -> dict[str, Any]:
+    size, counts = value.get("size"), value.get("counts")
+    if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int and 0 < side <= LARGEST_SIDE for side in size)):
+        raise ValueError("the RLE's size is not [height, width]")
+    if width and height and size != [height, width]:
+        raise ValueError(f"the RLE's size {size} is not the image's [height, width] {[height, width]}")
+    if isinstance(counts, list):
+        counts = _compressed(counts, size)
+    if not isinstance(counts, str):
+        raise ValueError("the RLE's counts are neither text nor a list")
+    if decoded_length(counts) != size[0] * size[1]:
+        raise ValueError(f"the RLE's runs do not add up to {size[0]} x {size[1]} pixels")
+    return {"size": size, "counts": counts}
+
+
+def _compressed(counts: list[Any], size: list[int]) -> str:
+    if not all(type(run) is int and run >= 0 for run in counts) or sum(counts) != size[0] * size[1]:
+        raise ValueError(f"the RLE's runs do not add up to {size[0]} x {size[1]} pixels")
+    encoded = coco_mask.frPyObjects({"size": size, "counts": counts}, size[0], size[1])
+    return str(encoded["counts"].decode("ascii"))
+
+
+def decoded_length(counts: str) -> int:
+    """Pixels that compressed counts cover: the sum of their runs. Raises ValueError where the text is no such code.
+
+    pycocotools writes past its buffer where the runs exceed the size, so they are added up before it sees them
+    (its rleFrString: six bits a character, from 48, the fifth marks continuation; runs from the third on are differences).
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in counts.encode("ascii", "replace"):
+        bits = character - 48
+        if not 0 <= bits < 64 or shift > 30:
+            raise ValueError("the RLE's counts are not a run-length code")
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if not bits & 0x20:
+            if bits & 0x10:
+                value -= 1 << shift
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            if runs[-1] < 0:
+                raise ValueError("the RLE's counts hold a negative run")
+            value = shift = 0
+    if shift:
+        raise ValueError("the RLE's counts end in the middle")
+    return sum(runs)
+
+
+def segmentation_area(segmentation: Segmentation, width: int | None = None, height: int | None = None) -> float:
+    """Area in pixels: of polygons by the shoelace formula, of an RLE by counting."""
+    if isinstance(segmentation, dict):
+        return float(coco_mask.area(_as_bytes(segmentation)))
+    return float(sum(abs(_shoelace(polygon)) for polygon in segmentation))
+
+
+def segmentation_bounds(segmentation: Segmentation, width: int | None = None, height: int | None = None) -> Box:
+    """The box around the mask."""
+    if isinstance(segmentation, dict):
+        left, top, across, down = (float(value) for value in coco_mask.toBbox(_as_bytes(segmentation)))
+        return left, top, across, down
+    xs = [x for polygon in segmentation for x in polygon[0::2]]
+    ys = [y for polygon in segmentation for y in polygon[1::2]]
+    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+
+
+def _as_bytes(rle: dict[str, Any]) -> dict[str, Any]:
+    return {"size": rle["size"], "counts": rle["counts"].encode("ascii")}
+
+
+def _shoelace(polygon: Sequence[float]) -> float:
+    xs, ys = polygon[0::2], polygon[1::2]
+    following = zip(xs[1:] + xs[:1], ys[1:] + ys[:1], strict=True)  # type: ignore[operator]
+    return sum(x * next_y - next_x * y for x, y, (next_x, next_y) in zip(xs, ys, following, strict=True)) / 2
+
+
+def mask_to_path(segmentation: Segmentation) -> str:
+    """The mask's outline as SVG path data, in pixels. Numbers are rounded to a tenth: this is for drawing only."""
+    if isinstance(segmentation, list):
+        return "".join(_closed(zip(polygon[0::2], polygon[1::2], strict=True)) for polygon in segmentation)
+    return "".join(_closed(line) for line in _outlines(segmentation))
+
+
+def _outlines(rle: dict[str, Any]) -> list[Any]:
+    """Contours at half height around the set pixels; pixel centres lie at .5, a border of nothing closes the edges."""
+    pixels = np.pad(coco_mask.decode(_as_bytes(rle)), 1).astype(float)
+    lines = contourpy.contour_generator(z=pixels, name="serial", line_type=contourpy.LineType.Separate).lines(0.5)
+    return [line - 0.5 for line in lines]  # type: ignore[operator]
+
+
+def _closed(points: Any) -> str:
+    return "M" + "L".join(f"{_tenth(x)} {_tenth(y)}" for x, y in points) + "Z"
+
+
+def _tenth(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0") if math.isfinite(value) else "0"
