@@ -5,7 +5,7 @@ class DatasetsConfig(AppConfig):
     name = "datasets"
 
     def ready(self) -> None:
-        from datasets import recovery, tasks
+        from datasets import recovery
         from datasets.models import DatasetImport
 
-        recovery.BELLS[DatasetImport] = tasks.run_dataset_import.delay
+        recovery.BELLS[DatasetImport] = "datasets.tasks.run_dataset_import"

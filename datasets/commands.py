@@ -12,16 +12,19 @@ from django.utils.text import slugify
 
 from accounts.models import Project, User
 from accounts.projects import personal_project
-from datasets import jobs, task_types
+from datasets import requests, task_types
 from datasets.importers.problems import FIXES, ImportRefused
 from datasets.models import Dataset, DatasetImport, JobStatus
 from datasets.models.imports import ImportJob
 from datasets.runner import Heartbeat, run_job
-from datasets.tasks import work_on
+from datasets.work import work_on
 
 
 class ImportCommand(BaseCommand):
     """An import on the command line: the same row and the same code as in the browser, run at once."""
+
+    # The checks load every page and endpoint, which takes longer than a small import.
+    requires_system_checks: list[str] = []
 
     def add_source_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--split", default="val", help="The split to import into (default: val).")
@@ -79,7 +82,7 @@ class DatasetImportCommand(ImportCommand):
         self.stdout.write(last_line(job, dataset))
 
     def _make_job(self, dataset: Dataset, options: dict[str, Any]) -> DatasetImport:
-        return jobs.make_dataset_import(
+        return requests.make_dataset_import(
             None,
             dataset,
             split=options["split"],

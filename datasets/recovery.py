@@ -4,19 +4,20 @@ import logging
 from collections.abc import Callable
 
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from datasets.models import Job, JobStatus
 from datasets.models.jobs import MAX_ATTEMPTS
 
 log = logging.getLogger("touchstone.jobs")
 
-# Each kind of job and its bell; the apps enter theirs when they are ready.
-BELLS: dict[type[Job], Callable[[int], object]] = {}
+# Each kind of job and its bell, the path of a task: the apps enter theirs when they are ready.
+BELLS: dict[type[Job], str] = {}
 
 
 def ring_forgotten() -> int:
     """Ring for every forgotten job; returns how many. A job whose worker died too often fails, in words."""
-    return sum(_ring(table, bell) for table, bell in BELLS.items())
+    return sum(_ring(table, import_string(bell).delay) for table, bell in BELLS.items())
 
 
 def _ring(table: type[Job], bell: Callable[[int], object]) -> int:

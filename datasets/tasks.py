@@ -1,20 +1,11 @@
 """Celery tasks: load, call, nothing else. The job's row is the truth, a message only a bell."""
 
-import logging
-
 from celery import shared_task
 
-from datasets import doctor, importing
 from datasets.models import DatasetImport
 from datasets.recovery import ring_forgotten
-from datasets.runner import Heartbeat, run_job
-
-log = logging.getLogger("touchstone.jobs")
-
-
-def work_on(job: DatasetImport, heartbeat: Heartbeat) -> None:
-    """The doctor's look, or the import itself."""
-    (doctor.examine if job.dry_run else importing.store)(job, heartbeat)
+from datasets.runner import run_job
+from datasets.work import work_on
 
 
 @shared_task

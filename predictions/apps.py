@@ -6,8 +6,8 @@ class PredictionsConfig(AppConfig):
 
     def ready(self) -> None:
         from datasets import importing, recovery
-        from predictions import runs, tasks
+        from predictions import runs
         from predictions.models import PredictionImport
 
         importing.AFTER_REMOVAL.append(runs.recount_runs)
-        recovery.BELLS[PredictionImport] = tasks.run_prediction_import.delay
+        recovery.BELLS[PredictionImport] = "predictions.tasks.run_prediction_import"

@@ -4,7 +4,7 @@ from typing import Any
 
 from datasets.commands import ImportCommand, find_dataset, last_line
 from datasets.importers.problems import ImportRefused
-from predictions import importing, jobs
+from predictions import importing, requests
 
 
 class Command(ImportCommand):
@@ -20,7 +20,7 @@ class Command(ImportCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         dataset = find_dataset(options["dataset"], options["project"])
         try:
-            job = jobs.make_prediction_import(
+            job = requests.make_prediction_import(
                 None,
                 dataset,
                 name=options["name"],
