@@ -31,6 +31,10 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         """After visible_to: each project with `my_role`, the user's role there, from the same join."""
         return self.annotate(my_role=models.F("memberships__role"))
 
+    def with_member_count(self) -> Self:
+        everybody = Membership.objects.filter(project=models.OuterRef("pk")).order_by().values("project")
+        return self.annotate(member_count=models.Subquery(everybody.values_list(models.Count("pk"))))
+
 
 class Project(models.Model):
     """What is shared, and with whom. Every top-level object belongs to one."""

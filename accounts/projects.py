@@ -8,10 +8,13 @@ from django.utils.text import slugify
 from accounts.models import Invitation, Membership, Project, Role, User
 
 
+RESERVED_SLUGS = {"new"}  # /projects/new/ is a page
+
+
 def free_slug(name: str) -> str:
     """A slug for the name that no project has yet."""
     stem = slugify(name)[:50] or "project"
-    taken = set(Project.objects.filter(slug__startswith=stem).values_list("slug", flat=True))
+    taken = RESERVED_SLUGS | set(Project.objects.filter(slug__startswith=stem).values_list("slug", flat=True))
     return next(slug for slug in _candidates(stem) if slug not in taken)
 
 
@@ -46,3 +49,48 @@ def accept_invitation(invitation: Invitation) -> Membership:
     )
     invitation.delete()
     return membership
+
+
+class MembershipRefused(Exception):
+    """What cannot be done with a place in a project; the text says why and what to do instead."""
+
+
+@transaction.atomic
+def invite(project: Project, user: User, role: Role, invited_by: User) -> Invitation:
+    """Offer a place. A second offer to the same person changes the role of the first."""
+    invitation, _ = Invitation.objects.update_or_create(
+        project=project, user=user, defaults={"role": role, "invited_by": invited_by}
+    )
+    return invitation
+
+
+@transaction.atomic
+def change_role(membership: Membership, role: Role) -> None:
+    """Raises MembershipRefused where the project would lose its last admin, or its owner their rights."""
+    locked = _locked(membership)
+    if role != Role.ADMIN:
+        _check_can_go(locked, "become less than an admin")
+    locked.role = role
+    locked.save(update_fields=["role"])
+
+
+@transaction.atomic
+def end_membership(membership: Membership) -> None:
+    """Raises MembershipRefused where the project would lose its last admin or its owner."""
+    locked = _locked(membership)
+    _check_can_go(locked, "leave")
+    locked.delete()
+
+
+def _locked(membership: Membership) -> Membership:
+    """Memberships of one project change one after the other, so that two admins cannot leave at the same time."""
+    Project.objects.select_for_update(no_key=True).get(pk=membership.project_id)
+    return Membership.objects.select_related("project", "user").get(pk=membership.pk)
+
+
+def _check_can_go(membership: Membership, what: str) -> None:
+    if membership.project.personal_owner_id == membership.user_id:
+        raise MembershipRefused(f"This is the personal project of {membership.user}, who cannot {what}.")
+    others = membership.project.memberships.filter(role=Role.ADMIN).exclude(pk=membership.pk)
+    if membership.role == Role.ADMIN and not others.exists():
+        raise MembershipRefused(f"{membership.user} is the only admin and cannot {what}. Make somebody else an admin first.")

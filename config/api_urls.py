@@ -5,7 +5,12 @@ from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
+from accounts.api import ProjectViewSet
+from datasets.api import DatasetViewSet
+
 router = SimpleRouter()
+router.register("projects", ProjectViewSet, basename="project")
+router.register("datasets", DatasetViewSet, basename="dataset")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,

@@ -4,11 +4,15 @@ from django.contrib import admin
 from django.urls import include, path
 
 from config import health
+from config.overview import overview
+from config.palette import jump
 
 urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("datasets.urls")),
     path("", include("predictions.urls")),
+    path("projects/<slug:slug>/overview/", overview, name="overview"),
+    path("jump/", jump, name="jump"),
     path("api/", include("config.api_urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),

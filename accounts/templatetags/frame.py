@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django import template
+from django import forms, template
+from django.forms.boundfield import BoundField
 from django.templatetags.static import static
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -36,6 +37,13 @@ def current_project(context: template.Context) -> Project | None:
         return by_id.get(dataset.project_id)
     remembered = context["request"].session.get("project") if "request" in context else None
     return next((project for project in projects if project.slug == remembered), projects[0] if projects else None)
+
+
+@register.inclusion_tag("_field.html")
+def field(bound: BoundField, label: str = "") -> dict[str, Any]:
+    """Label, input, hint and errors of a form field, tied together for screen readers."""
+    css_class = "form-select" if isinstance(bound.field.widget, forms.Select) else "form-control"
+    return {"field": bound, "label": label or bound.label, "input": bound.as_widget(attrs={"class": css_class})}
 
 
 @register.filter

@@ -26,7 +26,7 @@ function step(by) {
 
 async function search() {
   const mine = ++asked;
-  const query = new URLSearchParams({ q: field.value.trim(), at: location.pathname });
+  const query = new URLSearchParams({ q: field.value.trim() });
   try {
     const answer = await fetch(`${dialog.dataset.url}?${query}`, { headers: { "HX-Request": "true" } });
     if (mine !== asked || !answer.ok) return; // a later question is under way

@@ -1,0 +1,82 @@
+"""Ctrl-K: the places one can jump to, grouped, best first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from accounts.models import Project, User
+from datasets.models import Dataset
+from predictions.models import PredictionRun
+
+PER_GROUP = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Somewhere to go: an icon of the sprite, the words, where it belongs, the address."""
+
+    icon: str
+    name: str
+    note: str
+    url: str
+
+
+@require_GET
+def jump(request: HttpRequest) -> HttpResponse:
+    """A fragment of links for the words typed; every word must occur."""
+    words = request.GET.get("q", "")[:120].split()
+    groups = {
+        "Datasets": list(_datasets(request.user, words)),
+        "Runs": list(_runs(request.user, words)),
+        "Projects": list(_projects(request.user, words)),
+        "Pages": list(_pages(request, words)),
+    }
+    return render(request, "_palette.html", {"groups": {name: places for name, places in groups.items() if places}})
+
+
+def _datasets(user: User, words: list[str]) -> Iterator[Place]:
+    found = Dataset.objects.visible_to(user).select_related("project").order_by("-updated_at")
+    for word in words:
+        found = found.filter(name__icontains=word)
+    for dataset in found[:PER_GROUP]:
+        yield Place("dataset", dataset.name, dataset.project.name, dataset.get_absolute_url())
+
+
+def _runs(user: User, words: list[str]) -> Iterator[Place]:
+    found = PredictionRun.objects.visible_to(user).completed().select_related("dataset").order_by("-pk")
+    for word in words:
+        found = found.filter(name__icontains=word)
+    for run in found[:PER_GROUP]:
+        yield Place("run", run.name, run.dataset.name, run.get_absolute_url())
+
+
+def _projects(user: User, words: list[str]) -> Iterator[Place]:
+    found = Project.objects.visible_to(user)
+    for word in words:
+        found = found.filter(name__icontains=word)
+    for project in found[:PER_GROUP]:
+        yield Place("overview", project.name, "", project.get_absolute_url())
+
+
+def _pages(request: HttpRequest, words: list[str]) -> Iterator[Place]:
+    pages = [
+        ("grid", "All projects and invitations", reverse("accounts:projects")),
+        ("plus", "New project", reverse("accounts:project_new")),
+        ("key", "API tokens", reverse("accounts:tokens")),
+        ("lock", "Change password", reverse("accounts:password")),
+        ("book", "API docs", reverse("api-docs")),
+    ]
+    project = Project.objects.visible_to(request.user).filter(slug=request.session.get("project", "")).first()
+    if project:
+        pages = [
+            ("dataset", f"Datasets of {project}", reverse("datasets:list", args=[project.slug])),
+            ("members", f"Members of {project}", reverse("accounts:members", args=[project.slug])),
+            *pages,
+        ]
+    for symbol, name, url in pages:
+        if all(word.casefold() in name.casefold() for word in words):
+            yield Place(symbol, name, "", url)
