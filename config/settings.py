@@ -116,6 +116,7 @@ DATABASES = {
         else {"ENGINE": "config.db", "NAME": "touchstone", "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     )
 }
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["map", "png", "svg", "ico", "woff2", "gz", "LICENSE", "txt"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}},
     "staticfiles": {
