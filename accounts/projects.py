@@ -7,7 +7,6 @@ from django.utils.text import slugify
 
 from accounts.models import Invitation, Membership, Project, Role, User
 
-
 RESERVED_SLUGS = {"new"}  # /projects/new/ is a page
 
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import access
 from accounts.forms import InviteForm, ProjectForm, RoleForm, SignUpForm, TokenForm
+from accounts.last_project import remember_project, remembered_slug
 from accounts.models import ApiToken, Invitation, Membership, Project, Role
 from accounts.projects import (
     MembershipRefused,
@@ -80,8 +81,7 @@ def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     """The project looked at last, else one's own."""
-    slug = request.session.get("project")
-    project = Project.objects.visible_to(request.user).filter(slug=slug).first() if slug else None
+    project = Project.objects.visible_to(request.user).filter(slug=remembered_slug(request)).first()
     return redirect(project or personal_project(request.user))
 
 
@@ -108,9 +108,8 @@ def project_new(request: HttpRequest) -> HttpResponse:
 def project(request: HttpRequest, slug: str) -> HttpResponse:
     """The overview. Its parts belong to higher apps, which serve them as a fragment."""
     found = access.get_project(request.user, slug)
-    request.session["project"] = found.slug
     context = {"project": found, "api_url": reverse("project-detail", args=[found.slug])}
-    return render(request, "accounts/project.html", context)
+    return remember_project(render(request, "accounts/project.html", context), found.slug)
 
 
 @require_POST

@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from accounts.last_project import remembered_slug
 from accounts.models import Project, User
 from datasets.models import Dataset
 from predictions.models import PredictionRun
 
-PER_GROUP = 6
+PER_GROUP = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def _datasets(user: User, words: list[str]) -> Iterator[Place]:
 def _runs(user: User, words: list[str]) -> Iterator[Place]:
     found = PredictionRun.objects.visible_to(user).completed().select_related("dataset").order_by("-pk")
     for word in words:
-        found = found.filter(name__icontains=word)
+        found = found.filter(Q(name__icontains=word) | Q(dataset__name__icontains=word))
     for run in found[:PER_GROUP]:
         yield Place("run", run.name, run.dataset.name, run.get_absolute_url())
 
@@ -70,7 +72,7 @@ def _pages(request: HttpRequest, words: list[str]) -> Iterator[Place]:
         ("lock", "Change password", reverse("accounts:password")),
         ("book", "API docs", reverse("api-docs")),
     ]
-    project = Project.objects.visible_to(request.user).filter(slug=request.session.get("project", "")).first()
+    project = Project.objects.visible_to(request.user).filter(slug=remembered_slug(request)).first()
     if project:
         pages = [
             ("dataset", f"Datasets of {project}", reverse("datasets:list", args=[project.slug])),

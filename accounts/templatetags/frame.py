@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.access import RANK
+from accounts.last_project import remembered_slug
 from accounts.models import Project, Role
 
 register = template.Library()
@@ -35,7 +36,7 @@ def current_project(context: template.Context) -> Project | None:
         return by_id.get(project.pk)
     if dataset := context.get("dataset"):
         return by_id.get(dataset.project_id)
-    remembered = context["request"].session.get("project") if "request" in context else None
+    remembered = remembered_slug(context["request"])
     return next((project for project in projects if project.slug == remembered), projects[0] if projects else None)
 
 

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.access import get_project
+from accounts.last_project import remember_project
 from accounts.models import Project, Role
 from datasets.access import get_dataset
 from datasets.creating import create_dataset
@@ -26,7 +27,6 @@ require_form = require_http_methods(["GET", "HEAD", "POST"])
 @require_GET
 def dataset_list(request: HttpRequest, slug: str) -> HttpResponse:
     project = get_project(request.user, slug)
-    request.session["project"] = project.slug
     form = DatasetFilterForm(request.GET)
     page = Paginator(_filtered(project, form), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
@@ -37,7 +37,8 @@ def dataset_list(request: HttpRequest, slug: str) -> HttpResponse:
         "api_url": f"{reverse('dataset-list')}?project={project.slug}",
     }
     fragment = request.htmx and not request.htmx.history_restore_request
-    return render(request, f"datasets/list.html{'#dataset-table' if fragment else ''}", context)
+    response = render(request, f"datasets/list.html{'#dataset-table' if fragment else ''}", context)
+    return remember_project(response, project.slug)
 
 
 def _filtered(project: Project, form: DatasetFilterForm) -> "QuerySet[Dataset]":

@@ -73,6 +73,12 @@ document.addEventListener("htmx:responseError", (event) => {
   };
   showToast(words[status] ?? `The server answered ${status}. Nothing was changed; try again, or reload the page.`, "error");
 });
+document.addEventListener("htmx:beforeSwap", (event) => {
+  // The session ended: the answer is the log-in page, which belongs into the window, not into a fragment.
+  if (new URL(event.detail.xhr.responseURL).pathname !== document.body.dataset.login) return;
+  event.detail.shouldSwap = false;
+  location.reload();
+});
 document.addEventListener("htmx:sendError", (event) => {
   if (!isQuiet(event)) showToast("The server cannot be reached. Check your connection, then try again.", "error");
 });
@@ -142,7 +148,8 @@ export const isTyping = (target) => target.closest("input:not([type=checkbox], [
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && root.hasAttribute("data-drawer")) return setDrawer(false);
-  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || find("dialog[open]")) return;
+  const composed = event.getModifierState("AltGraph"); // [ needs it on many keyboards, which then report Ctrl and Alt
+  if ((!composed && (event.ctrlKey || event.altKey)) || event.metaKey || isTyping(event.target) || find("dialog[open]")) return;
   if (event.key === "?") openDialog("#keys");
   else if (event.key === "[") toggleRail();
 });

@@ -29,6 +29,7 @@ async function search() {
   const query = new URLSearchParams({ q: field.value.trim() });
   try {
     const answer = await fetch(`${dialog.dataset.url}?${query}`, { headers: { "HX-Request": "true" } });
+    if (answer.redirected) return location.reload(); // the session ended
     if (mine !== asked || !answer.ok) return; // a later question is under way
     list.innerHTML = await answer.text();
     choose(places()[0]);
