@@ -1,11 +1,14 @@
 """Celery: queue `cpu` for imports and evaluation, queue `gpu` for models. No results are kept: the job's row is the truth."""
 
 import os
+import warnings
 from typing import Any
 
 from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Messages are JSON, so a worker of root is not the danger that Celery warns of at length.
+warnings.filterwarnings("ignore", message=".*superuser privileges")
 
 
 class TouchstoneCelery(Celery):

@@ -24,6 +24,8 @@ class Child:
     command: list[str]
     # The signal that ends it at once and cleanly; jobs are transactions, so a cut one is tried again.
     stop_signal: signal.Signals = signal.SIGTERM
+    # What it gets should this process be killed, so that nothing of the tree is left.
+    orphan_signal: signal.Signals = signal.SIGTERM
     process: "subprocess.Popen[str] | None" = None
     pause: float = 1.0
     started: float = 0.0
@@ -41,7 +43,7 @@ class Child:
             errors="replace",
             # A group of its own: Ctrl-C reaches this process alone, which ends the children in order.
             start_new_session=True,
-            preexec_fn=partial(places.tie_to_parent, self.stop_signal),
+            preexec_fn=partial(places.tie_to_parent, self.orphan_signal),
         )
         reader = threading.Thread(target=self._pass_on, args=[self.process], daemon=True)
         reader.start()

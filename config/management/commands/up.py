@@ -89,11 +89,13 @@ def children(host: str, port: int, workers: int) -> list[Child]:
         "--blocking-threads", "4", "--respawn-failed-workers", "--no-ws", "--log-level", "warning", "config.wsgi:application",
     ]  # fmt: skip
     worker = [*celery, "worker", "--loglevel", "info", "--without-gossip", "--without-mingle"]
+    # A worker that waits for a broker which is gone as well hears nothing but SIGKILL; its pool follows it by itself.
+    signals = {"stop_signal": signal.SIGQUIT, "orphan_signal": signal.SIGKILL}
     return [
         Child("web", web),
-        Child("cpu", [*worker, "-Q", "cpu", "-n", "cpu@%h", "--concurrency", cpu_workers], signal.SIGQUIT),
+        Child("cpu", [*worker, "-Q", "cpu", "-n", "cpu@%h", "--concurrency", cpu_workers], **signals),
         # One process per device: models stay loaded in it.
-        Child("gpu", [*worker, "-Q", "gpu", "-n", "gpu@%h", "--concurrency", "1"], signal.SIGQUIT),
+        Child("gpu", [*worker, "-Q", "gpu", "-n", "gpu@%h", "--concurrency", "1"], **signals),
         Child("beat", [*celery, "beat", "--loglevel", "warning", "--schedule", str(beat_file)]),
     ]
 
