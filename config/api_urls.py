@@ -7,13 +7,21 @@ from rest_framework.routers import SimpleRouter
 
 from accounts.api import ProjectViewSet
 from datasets.api import DatasetViewSet
+from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
 
 router = SimpleRouter()
 router.register("projects", ProjectViewSet, basename="project")
 router.register("datasets", DatasetViewSet, basename="dataset")
+router.register(r"datasets/(?P<dataset_pk>\d+)/samples", SampleViewSet, basename="sample")
+router.register(r"datasets/(?P<dataset_pk>\d+)/runs", RunViewSet, basename="run")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
+    path(
+        "datasets/<int:dataset_pk>/samples/<int:sample_pk>/annotations/",
+        SampleAnnotationsView.as_view(),
+        name="sample-annotations",
+    ),
     path("schema/", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
 ]

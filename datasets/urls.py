@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from datasets.views import datasets
+from datasets.views import datasets, media
 
 app_name = "datasets"
 urlpatterns = [
@@ -10,4 +10,6 @@ urlpatterns = [
     path("projects/<slug:slug>/datasets/new/", datasets.dataset_new, name="new"),
     path("datasets/<int:pk>/settings/", datasets.dataset_settings, name="settings"),
     path("datasets/<int:pk>/delete/", datasets.dataset_delete, name="delete"),
+    path("samples/<int:pk>/image/", media.image, name="image"),
+    path("samples/<int:pk>/thumb/<int:size>/", media.thumb, name="thumb"),
 ]

@@ -1,0 +1,91 @@
+"""Images as pages show them: display copies and thumbnails, upright, made once and kept in the storage."""
+
+import io
+import logging
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from PIL import Image, ImageOps
+
+from datasets.importers.image_files import FORMATS, ImageRefused
+from datasets.models import Sample
+
+log = logging.getLogger("touchstone.media")
+
+THUMB_SIZES = (160, 320, 640)
+WEBP_QUALITY = 80
+# What browsers show by themselves; anything else (TIFF) is shown as WebP.
+CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Bytes and their content type, one of the few that are no document."""
+
+    content: bytes
+    content_type: str
+
+
+def thumb(sample: Sample, size: int) -> Picture:
+    """The thumbnail that fits a square of `size` pixels, upright. Raises ImageRefused for a broken image."""
+    name = _thumb_name(sample, size)
+    try:
+        with default_storage.open(name) as file:
+            return Picture(file.read(), "image/webp")
+    except FileNotFoundError:
+        content = _scaled(sample, size)
+        _keep(name, content)
+        return Picture(content, "image/webp")
+
+
+def display(sample: Sample) -> Picture:
+    """The stored image as it is, where browsers show its format; else in WebP. Raises ImageRefused."""
+    if content_type := CONTENT_TYPES.get(sample.image_format):
+        try:
+            with default_storage.open(sample.image) as file:
+                return Picture(file.read(), content_type)
+        except FileNotFoundError:
+            raise ImageRefused("missing_image_file", "the stored file is gone") from None
+    return Picture(_scaled(sample, None), "image/webp")
+
+
+def _thumb_name(sample: Sample, size: int) -> str:
+    # Named after the stored image, so that a replaced image has thumbnails of its own.
+    return f"thumbs/{sample.image}-{size}.webp"
+
+
+def _keep(name: str, content: bytes) -> None:
+    """Two makers at once make the same bytes; the storage keeps the first under this name."""
+    if not default_storage.exists(name):
+        stored = default_storage.save(name, ContentFile(content))
+        if stored != name:
+            default_storage.delete(stored)
+
+
+def _scaled(sample: Sample, size: int | None) -> bytes:
+    try:
+        with default_storage.open(sample.image) as file, Image.open(file, formats=FORMATS) as image:
+            return _webp(image, sample, size)
+    except FileNotFoundError:
+        raise ImageRefused("missing_image_file", "the stored file is gone") from None
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        log.warning("sample %s: %s: %s", sample.pk, type(error).__name__, error)
+        raise ImageRefused("not_an_image", type(error).__name__) from None
+
+
+def _webp(image: Image.Image, sample: Sample, size: int | None) -> bytes:
+    if image.width * image.height > settings.MAX_IMAGE_PIXELS:
+        raise ImageRefused("image_too_large", f"{image.width:,} x {image.height:,} pixels")
+    if size:
+        # JPEG can be decoded at a fraction of its size, which is most of the work saved.
+        image.draft("RGB", (size * 2, size * 2))
+    upright = ImageOps.exif_transpose(image) if sample.exif_applied else image
+    if upright.mode not in ("RGB", "RGBA"):
+        upright = upright.convert("RGBA" if "transparency" in upright.info else "RGB")
+    if size:
+        upright.thumbnail((size, size))
+    output = io.BytesIO()
+    upright.save(output, "WEBP", quality=WEBP_QUALITY, method=2)
+    return output.getvalue()
