@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from datasets.importers.problems import ImportRefused
 
 # Formats by content, not by name; everything else (SVG, HTML, PDF, ...) is no image here.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 ORIENTATION_TAG = 0x0112
 MOST_PIXELS = 100_000_000
@@ -68,12 +68,13 @@ class ImageFinder:
 
     def find(self, file_name: str) -> ImageInfo:
         """The image of that name: at that path below the folder, else the only file of that base name. Raises ImageRefused."""
-        path = self._path(file_name)
+        path = self.path(file_name)
         if path is None:
             raise ImageRefused("missing_image_file", "no such file in the folder of the images")
         return inspect_image(path, self.most_pixels)
 
-    def _path(self, file_name: str) -> Path | None:
+    def path(self, file_name: str) -> Path | None:
+        """Where that file is, or None. Raises ImageRefused for a name that leads out of the folder."""
         name = PurePosixPath(file_name.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts or "\0" in file_name:
             raise ImageRefused("unsafe_path", "the name leaves the folder of the images")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import yaml
 
 from datasets import shapes
 from datasets.importers.base import AnnotationRecord, CategoryRecord, Record, SampleRecord, Source
-from datasets.importers.image_files import ImageInfo, ImageRefused, image_paths, inspect_image
+from datasets.importers.image_files import ImageFinder, ImageRefused, image_paths, inspect_image
 from datasets.importers.problems import ImportRefused, ProblemLog, listed
 
 LARGEST_YAML = 1024 * 1024
@@ -27,6 +27,8 @@ class Layout:
     images: list[Path]
     names: dict[int, str]
     keypoints: tuple[int, int] | None = None
+    # Where the labels of an image are, if not where its own path says.
+    labels: dict[Path, Path] = field(default_factory=dict)
 
 
 class BadLine(Exception):
@@ -41,7 +43,7 @@ class YoloImporter:
     """Boxes (5 columns), polygons (class and corners) and poses (box and keypoints), line by line."""
 
     def read(self, source: Source, problems: ProblemLog) -> Iterator[Record]:
-        layout = read_layout(source.path, source.split)
+        layout = read_layout(source.path, source.split, source.images)
         for number, name in sorted(layout.names.items()):
             yield CategoryRecord(str(number), name, keypoint_names=_keypoint_names(layout))
         ids = _sample_ids(layout)
@@ -77,13 +79,13 @@ def _read_image(path: Path, external_id: str, layout: Layout, problems: ProblemL
     if info.orientation != 1:
         problems.add("exif_rotated", where=name, detail=f"orientation {info.orientation}", rejected=False)
     yield SampleRecord(external_id, name, width, height, path, info.image_format, info.orientation)
-    yield from _read_labels(path, external_id, (width, height), layout, problems, info)
+    yield from _read_labels(path, external_id, (width, height), layout, problems)
 
 
 def _read_labels(
-    path: Path, external_id: str, size: tuple[int, int], layout: Layout, problems: ProblemLog, info: ImageInfo
+    path: Path, external_id: str, size: tuple[int, int], layout: Layout, problems: ProblemLog
 ) -> Iterator[AnnotationRecord]:
-    labels = labels_path(path)
+    labels = layout.labels.get(path) or labels_path(path)
     if labels is None or not labels.resolve().is_relative_to(layout.root):
         return
     where = str(_below(labels, layout.root))
@@ -174,15 +176,15 @@ def _check_fractions(values: list[float]) -> None:
         raise BadLine("out_of_range", f"{wrong[0]} is not a fraction of the image")
 
 
-def read_layout(path: Path, split: str | None) -> Layout:
-    """What the folder, data.yaml or obj.data says. Raises ImportRefused in words."""
+def read_layout(path: Path, split: str | None, images: Path | None = None) -> Layout:
+    """What the folder, data.yaml or obj.data says; darknet's images may lie elsewhere. Raises ImportRefused in words."""
     if path.is_file() and path.suffix == ".data":
-        return _darknet(path)
+        return _darknet(path, images)
     if path.is_file():
         return _ultralytics(path, split)
     yamls = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
     if (path / "obj.data").is_file():
-        return _darknet(path / "obj.data")
+        return _darknet(path / "obj.data", images)
     if (path / "data.yaml") in yamls:
         return _ultralytics(path / "data.yaml", split)
     if len(yamls) == 1:
@@ -276,14 +278,24 @@ def _images(root: Path, home: Path, item: Any) -> list[Path]:
 
 
 def _listed_images(list_file: Path, home: Path) -> list[Path]:
-    """Paths line by line, from the list's folder or the root; darknet's lists begin with data/."""
-    found = []
-    for line in list_file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-        text = line.strip()
-        candidates = [base / part for base in (list_file.parent, home) for part in (text, text.removeprefix("data/"))]
-        resolved = (path.resolve() for path in candidates if text and "\0" not in text)
-        found += [path for path in resolved if path.is_relative_to(home) and path.is_file()][:1]
-    return found
+    """The images of a list that are there."""
+    found = (_listed_file(text, list_file, home) for text in _lines(list_file))
+    return [path for path in found if path]
+
+
+def _lines(file: Path) -> list[str]:
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    return [line.strip() for line in text.splitlines() if line.strip() and "\0" not in line]
+
+
+def _listed_file(text: str, list_file: Path, home: Path) -> Path | None:
+    """A path of a list, from the list's folder or the root; darknet's lists begin with data/."""
+    for base in (list_file.parent, home):
+        for part in (text, text.removeprefix("data/")):
+            path = (base / part).resolve()
+            if path.is_relative_to(home) and path.is_file():
+                return path
+    return None
 
 
 def _keypoint_shape(value: Any, file: Path) -> tuple[int, int] | None:
@@ -294,21 +306,36 @@ def _keypoint_shape(value: Any, file: Path) -> tuple[int, int] | None:
     raise ImportRefused("kpt_shape is not [keypoints, 2 or 3].", where=file.name, remedy="Write it as Ultralytics does, as [17, 3].")
 
 
-def _darknet(file: Path) -> Layout:
-    """obj.data: key = value lines that name obj.names and a list of images."""
-    pairs = (line.partition("=") for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines())
+def _darknet(file: Path, images: Path | None) -> Layout:
+    """obj.data: key = value lines that name obj.names and lists of images; the labels lie where the lists say."""
+    pairs = (line.partition("=") for line in _lines(file))
     data = {key.strip(): value.strip() for key, _, value in pairs}
     home = file.parent.resolve()
-    names_file = _darknet_file(home, data.get("names", "obj.names"))
-    names = [line.strip() for line in names_file.read_text(encoding="utf-8-sig", errors="replace").splitlines() if line.strip()]
-    lists = [data[key] for key in ("valid", "train", "test") if data.get(key)]
-    images: list[Path] = []
-    for item in lists:
-        images = images or _listed_images(_darknet_file(home, item), home)
-    images = images or [path.resolve() for path in image_paths(home)]
-    if not images:
-        raise ImportRefused("The folder has no images.", where=file.name, remedy="Put them below the folder of obj.data.")
-    return Layout(home, sorted(set(images)), dict(enumerate(names)))
+    names = dict(enumerate(_lines(_darknet_file(home, data.get("names", "obj.names")))))
+    lists = [_darknet_file(home, data[key]) for key in ("valid", "train", "test") if data.get(key)]
+    if images and images.resolve() != home:
+        labels = _labels_by_image(lists, home, ImageFinder(images))
+        return Layout(home, sorted(labels), names, labels=labels)
+    found = next((listed_ for file in lists if (listed_ := _listed_images(file, home))), None) or image_paths(home)
+    if not found:
+        raise ImportRefused(
+            "The folder has no images.", where=file.name, remedy="Name the folder that they are in (--images), or put them beside the labels."
+        )
+    return Layout(home, sorted({path.resolve() for path in found}), names)
+
+
+def _labels_by_image(lists: list[Path], home: Path, finder: ImageFinder) -> dict[Path, Path]:
+    """Labels by the images of another folder, which the lists name."""
+    found = {}
+    for file in lists:
+        for text in _lines(file):
+            labels = _listed_file(str(Path(text).with_suffix(".txt")), file, home)
+            image = finder.path(Path(text).name)
+            if labels and image:
+                found[image] = labels
+    if not found:
+        raise ImportRefused("None of the listed images is there.", where=str(finder.root), remedy="Check the folder of the images.")
+    return found
 
 
 def _darknet_file(home: Path, text: str) -> Path:
