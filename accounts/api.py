@@ -18,7 +18,11 @@ class BearerTokenScheme(OpenApiAuthenticationExtension):
     name = "token"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "A token of your tokens page: `Authorization: Bearer TOKEN`."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token of your tokens page: `Authorization: Bearer TOKEN`.",
+        }
 
 
 class ProjectSerializer(serializers.ModelSerializer):

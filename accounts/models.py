@@ -140,7 +140,5 @@ class ApiToken(models.Model):
         """A new token and its key, which cannot be read again later. Without `days` it does not expire."""
         key = cls.PREFIX + secrets.token_urlsafe(32)
         expires_at = timezone.now() + timedelta(days=days) if days else None
-        token = cls.objects.create(
-            user=user, name=name, digest=cls.digest_of(key), hint=key[:8], expires_at=expires_at
-        )
+        token = cls.objects.create(user=user, name=name, digest=cls.digest_of(key), hint=key[:8], expires_at=expires_at)
         return token, key

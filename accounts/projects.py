@@ -25,19 +25,19 @@ def _candidates(stem: str) -> Iterator[str]:
 @transaction.atomic
 def create_project(user: User, name: str, *, personal: bool = False) -> Project:
     """A new project with this user as its admin."""
-    project = Project.objects.create(
-        name=name, slug=free_slug(name), personal_owner=user if personal else None
-    )
+    project = Project.objects.create(name=name, slug=free_slug(name), personal_owner=user if personal else None)
     Membership.objects.create(project=project, user=user, role=Role.ADMIN)
     return project
 
 
 def personal_project(user: User) -> Project:
     """The user's own project, made when it is first asked for."""
+    own = Project.objects.filter(personal_owner=user)
+    if project := own.first():
+        return project
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)
-        project = Project.objects.filter(personal_owner=user).first()
-        return project or create_project(user, user.get_username(), personal=True)
+        return own.first() or create_project(user, user.get_username(), personal=True)
 
 
 @transaction.atomic

@@ -21,7 +21,9 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 def icon(name: str, css_class: str = "") -> SafeString:
     """A symbol of the sprite static/img/icons.svg. Decoration only: the words stand beside it, or in an aria-label."""
     address = f"{static('img/icons.svg')}#{name}"
-    return format_html('<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}"></use></svg>', css_class, address)
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}"></use></svg>', css_class, address
+    )
 
 
 @register.simple_tag(takes_context=True)
