@@ -51,7 +51,9 @@ class DatasetSerializer(serializers.ModelSerializer):
         """Project and task type belong to what was imported: they are chosen once."""
         for name in {"project", "task_type"} & attrs.keys() if self.instance else ():
             if attrs[name] != getattr(self.instance, name):
-                raise serializers.ValidationError({name: "This is chosen when the dataset is made and stays. Make a new dataset."})
+                raise serializers.ValidationError(
+                    {name: "This is chosen when the dataset is made and stays. Make a new dataset."}
+                )
         return attrs
 
     def create(self, validated_data: dict[str, Any]) -> Dataset:

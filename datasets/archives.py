@@ -34,13 +34,21 @@ def extract_zip(
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir() and not _is_junk(entry.filename)]
             if len(entries) > max_files:
-                raise _refused(f"The archive holds {len(entries):,} files, more than {max_files:,}.", remedy="Import it in parts.")
+                raise _refused(
+                    f"The archive holds {len(entries):,} files, more than {max_files:,}.", remedy="Import it in parts."
+                )
             names = _checked_names(entries)
-            _extract(archive, list(zip(entries, names, strict=True)), target, max_bytes, max_ratio * path.stat().st_size, progress)
+            _extract(
+                archive, list(zip(entries, names, strict=True)), target, max_bytes, max_ratio * path.stat().st_size, progress
+            )
     except (zipfile.BadZipFile, EOFError, NotImplementedError, UnicodeError, zipfile.LargeZipFile) as error:
-        raise _refused(f"The archive is damaged or of an unknown kind ({error}).", remedy="Pack it again as a plain ZIP.") from None
+        raise _refused(
+            f"The archive is damaged or of an unknown kind ({error}).", remedy="Pack it again as a plain ZIP."
+        ) from None
     except OSError as error:
-        raise _refused(f"The archive cannot be unpacked ({error.strerror or error}).", remedy="Is there room on the disk?") from None
+        raise _refused(
+            f"The archive cannot be unpacked ({error.strerror or error}).", remedy="Is there room on the disk?"
+        ) from None
     return len(entries)
 
 
@@ -106,5 +114,3 @@ def _is_junk(name: str) -> bool:
 
 def _refused(message: str, *, where: str = "", remedy: str = "") -> ImportRefused:
     return ImportRefused(message, where=where, remedy=remedy)
-
-

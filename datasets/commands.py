@@ -64,7 +64,9 @@ class DatasetImportCommand(ImportCommand):
         parser.add_argument("name", help="Name or slug of the dataset; it is made where it does not exist.")
         parser.add_argument("source", type=Path, help=self.source_help)
         parser.add_argument("--images", type=Path, help="Folder of the image files. Without it: blank canvases of their size.")
-        parser.add_argument("--task", choices=list(task_types.TASK_TYPES), help=f"Task type of a new dataset (default: {self.default_task}).")
+        parser.add_argument(
+            "--task", choices=list(task_types.TASK_TYPES), help=f"Task type of a new dataset (default: {self.default_task})."
+        )
         parser.add_argument("--replace", "--yes", action="store_true", help="Replace the split without asking.")
         self.add_source_arguments(parser)
 
@@ -100,7 +102,9 @@ def find_project(slug: str | None) -> Project:
     if slug:
         project = Project.objects.filter(slug=slug).first()
         if project is None:
-            raise CommandError(f"There is no project {slug!r}. Projects: {_known(Project.objects.values_list('slug', flat=True))}.")
+            raise CommandError(
+                f"There is no project {slug!r}. Projects: {_known(Project.objects.values_list('slug', flat=True))}."
+            )
         return project
     owner = User.objects.filter(is_superuser=True).order_by("pk").first()
     if owner is None:

@@ -27,7 +27,9 @@ def delete_dataset(dataset: Dataset) -> None:
     if not rows.select_for_update().exists():
         return
     _check_idle(dataset)
-    rejects = [name for jobs in _imports(dataset) for name in jobs.exclude(rejects_file="").values_list("rejects_file", flat=True)]
+    rejects = [
+        name for jobs in _imports(dataset) for name in jobs.exclude(rejects_file="").values_list("rejects_file", flat=True)
+    ]
     _delete(rows)
     transaction.on_commit(partial(remove_folder, f"images/{dataset.pk}"))
     transaction.on_commit(partial(remove_files, rejects))

@@ -73,9 +73,7 @@ def report(job: DatasetImport, key: str, problems: ProblemLog, contents: Content
 
 def row_counts(found: dict[str, Any]) -> dict[str, int]:
     """The import row's own counts: samples and annotations together, so that read = stored + rejected."""
-    return {
-        f"{name}_count": found[name]["samples"] + found[name]["annotations"] for name in ("read", "stored", "rejected")
-    }
+    return {f"{name}_count": found[name]["samples"] + found[name]["annotations"] for name in ("read", "stored", "rejected")}
 
 
 def existing(job: DatasetImport) -> dict[str, int] | None:

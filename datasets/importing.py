@@ -164,7 +164,12 @@ class SplitWriter:
             _update_samples(kept)
         # A sample under a known id but another file name is another sample: the known one must go before it comes.
         self._remove([self.known[record.external_id] for record in fresh if record.external_id in self.known])
-        _copy(Sample, SAMPLE_FIELDS, SAMPLE_TYPES, (self._sample_row(record, key) for record, key in zip(fresh, keys, strict=True)))
+        _copy(
+            Sample,
+            SAMPLE_FIELDS,
+            SAMPLE_TYPES,
+            (self._sample_row(record, key) for record, key in zip(fresh, keys, strict=True)),
+        )
         self.sample_count += len(self._samples)
         self._samples.clear()
 

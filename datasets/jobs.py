@@ -8,8 +8,8 @@ from django.db import transaction
 from accounts.models import User
 from datasets import tasks
 from datasets.importers.problems import ImportRefused
-from datasets.requests import check_fixes, make_dataset_import
 from datasets.models import Dataset, DatasetImport, Upload
+from datasets.requests import check_fixes, make_dataset_import
 
 
 def start_dataset_import(

@@ -16,7 +16,9 @@ from datasets.models.imports import ImportJob
 MOST_REJECTS_KEPT = 100_000
 
 
-def base_report(key: str, label: str, problems: ProblemLog, offered: Collection[str], chosen: Collection[str]) -> dict[str, Any]:
+def base_report(
+    key: str, label: str, problems: ProblemLog, offered: Collection[str], chosen: Collection[str]
+) -> dict[str, Any]:
     """The part that imports of truth and of predictions share: the source's kind, problems by reason, fixes."""
     return {
         "importer": key,
@@ -58,5 +60,3 @@ def recorded_rejects(job: ImportJob) -> Iterator[ProblemLog]:
                 file.seek(0)
                 name = default_storage.save(f"rejects/{job._meta.model_name}-{job.pk}.jsonl", File(file))
                 type(job)._default_manager.filter(pk=job.pk).update(rejects_file=name)
-
-

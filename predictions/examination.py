@@ -121,7 +121,10 @@ def box_fixes(signs: Signs, problems: ProblemLog) -> set[str]:
 
 
 def report(
-    job: PredictionImport, tally: copying.Tally, problems: ProblemLog, offered: set[str] = frozenset()  # type: ignore[assignment]
+    job: PredictionImport,
+    tally: copying.Tally,
+    problems: ProblemLog,
+    offered: set[str] = frozenset(),  # type: ignore[assignment]
 ) -> dict[str, Any]:
     """The doctor's report, in the shape that pages and API show."""
     counts = {"read": tally.read, "stored": tally.stored, "rejected": sum(problems.rejected_by_reason().values())}

@@ -7,8 +7,8 @@ from django.db import transaction
 
 from accounts.models import User
 from datasets.importers.problems import ImportRefused
-from datasets.requests import check_fixes
 from datasets.models import Dataset, Upload
+from datasets.requests import check_fixes
 from datasets.runner import run_job
 from predictions import importing, tasks
 from predictions.models import PredictionImport
@@ -28,9 +28,7 @@ def start_prediction_import(
     wait: bool = False,
 ) -> PredictionImport:
     """The row of a new import: queued, or with `wait` done at once by this process. Raises ImportRefused."""
-    job = make_prediction_import(
-        user, dataset, name=name, split=split, upload=upload, path=path, fixes=fixes, dry_run=dry_run
-    )
+    job = make_prediction_import(user, dataset, name=name, split=split, upload=upload, path=path, fixes=fixes, dry_run=dry_run)
     if wait:
         run_job(job, lambda heartbeat: importing.run_import(job, heartbeat))
     else:

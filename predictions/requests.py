@@ -25,7 +25,9 @@ def make_prediction_import(
     """The row alone, checked."""
     name = name.strip()
     if not name or len(name) > 120 or "\0" in name:
-        raise ImportRefused("A run needs a name of 1 to 120 characters.", where=f"name {name[:40]!r}", remedy="Give it another name.")
+        raise ImportRefused(
+            "A run needs a name of 1 to 120 characters.", where=f"name {name[:40]!r}", remedy="Give it another name."
+        )
     check_fixes(fixes)
     check_source(upload, path)
     job = PredictionImport(

@@ -79,9 +79,7 @@ class ResultsFile:
 def names_to_keys(file_names: Mapping[int, str]) -> dict[str, int]:
     """Sample keys by file name, base name and stem; a name that could mean two samples means none."""
     counted = Counter(name for file_name in file_names.values() for name in set(_names_of(file_name)))
-    return {
-        name: key for key, file_name in file_names.items() for name in _names_of(file_name) if counted[name] == 1
-    }
+    return {name: key for key, file_name in file_names.items() for name in _names_of(file_name) if counted[name] == 1}
 
 
 def shifted(known: dict[Any, int], used: set[Any], field: str) -> dict[Any, int]:
@@ -89,7 +87,8 @@ def shifted(known: dict[Any, int], used: set[Any], field: str) -> dict[Any, int]
     offset = shift_between(known, used)
     if offset is None:
         raise ImportRefused(
-            f"No shift by a fixed number makes every {field} of this file known.", remedy="Switch this fix off and look at the ids."
+            f"No shift by a fixed number makes every {field} of this file known.",
+            remedy="Switch this fix off and look at the ids.",
         )
     return {number - offset: key for number, key in known.items() if isinstance(number, int)}
 

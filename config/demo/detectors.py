@@ -115,7 +115,9 @@ def _of_thing(rng: Rng, thing: Thing, skill: Skill) -> Iterator[Detection]:
         again = _jittered(rng, _jittered(rng, thing.box, skill, side), skill, side / 3)
         yield Detection(name, again, score * rng.uniform(0.25, 0.75), _mask_in(rng, thing.mask, again) if skill.masks else None)
     if mistaken and rng.random() < 0.4:
-        yield Detection(thing.name, box, score * rng.uniform(0.4, 0.95), _mask_in(rng, thing.mask, box) if skill.masks else None)
+        yield Detection(
+            thing.name, box, score * rng.uniform(0.4, 0.95), _mask_in(rng, thing.mask, box) if skill.masks else None
+        )
 
 
 def _in_crowd(rng: Rng, thing: Thing, skill: Skill) -> Iterator[Detection]:
@@ -127,14 +129,18 @@ def _in_crowd(rng: Rng, thing: Thing, skill: Skill) -> Iterator[Detection]:
         side = size * rng.uniform(0.8, 1.2)
         box = _inside(thing.left + columns[spot] - side / 2, thing.top + rows[spot] - side / 2, side, side)
         disc = _disc() if skill.masks else None
-        yield Detection(thing.name, box, _score(rng, rng.uniform(0.35, 0.75), skill), None if disc is None else _mask_in(rng, disc, box))
+        yield Detection(
+            thing.name, box, _score(rng, rng.uniform(0.35, 0.75), skill), None if disc is None else _mask_in(rng, disc, box)
+        )
 
 
 def _false_alarms(rng: Rng, picture: Picture, skill: Skill) -> Iterator[Detection]:
     for clutter in picture.clutter:
         if rng.random() < min(0.8, 0.35 * skill.alarms):
             box = _jittered(rng, clutter.box, skill, 30)
-            yield Detection(clutter.mistaken_for, box, _score(rng, 0.48, skill), _mask_in(rng, _disc(), box) if skill.masks else None)
+            yield Detection(
+                clutter.mistaken_for, box, _score(rng, 0.48, skill), _mask_in(rng, _disc(), box) if skill.masks else None
+            )
     for _ in range(rng.poisson(skill.alarms)):
         box = _anywhere(rng, float(np.exp(rng.normal(3.4, 0.6))))
         name = str(rng.choice(list(SIMILAR)))

@@ -35,7 +35,9 @@ def draw_figures(seed: int) -> tuple[Picture, list[Figure]]:
     rng = np.random.default_rng([13, seed])
     table = Table(rng)
     count = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
-    laid = [_lay_figure(table, (place + 0.5) / count, rng.uniform(0.78, 1.25) / (1 + 0.16 * (count - 1))) for place in range(count)]
+    laid = [
+        _lay_figure(table, (place + 0.5) / count, rng.uniform(0.78, 1.25) / (1 + 0.16 * (count - 1))) for place in range(count)
+    ]
     centres: list[Circle] = [(*joints["neck"], 45.0) for _, joints in laid]
     lay_spread(table, 0.8, int(rng.integers(1, 7)), 0.9, centres)
     things = {number: thing for number, _ in laid if (thing := table.thing(number))}
@@ -51,7 +53,12 @@ def _lay_figure(table: Table, across: float, scale: float) -> tuple[int, Joints]
     centre = np.array([COLUMNS * across + rng.normal(0, 25), ROWS * rng.uniform(0.40, 0.58)])
     joints = _pose(rng, centre, scale, rng.normal(0, 0.5))
     for side in ("left", "right"):
-        for start, end, thick, thin in (("hip", "knee", 17, 12), ("knee", "ankle", 12, 8.5), ("shoulder", "elbow", 12, 9), ("elbow", "wrist", 9, 7)):
+        for start, end, thick, thin in (
+            ("hip", "knee", 17, 12),
+            ("knee", "ankle", 12, 8.5),
+            ("shoulder", "elbow", 12, 9),
+            ("elbow", "wrist", 9, 7),
+        ):
             _lay_limb(table, number, joints[f"{side}_{start}"], joints[f"{side}_{end}"], thick * scale, thin * scale, wood)
         for joint, size in (("knee", 9.5), ("elbow", 8), ("ankle", 9), ("wrist", 8)):
             _lay_ball(table, number, joints[f"{side}_{joint}"], size * scale, wood)
@@ -84,10 +91,18 @@ def _pose(rng: Rng, centre: npt.NDArray[np.float64], scale: float, lean: float) 
 
 
 def _lay_limb(
-    table: Table, number: int, start: npt.NDArray[np.float64], end: npt.NDArray[np.float64], thick: float, thin: float, wood: Colour
+    table: Table,
+    number: int,
+    start: npt.NDArray[np.float64],
+    end: npt.NDArray[np.float64],
+    thick: float,
+    thin: float,
+    wood: Colour,
 ) -> None:
     middle, (across, down) = (start + end) / 2, end - start
-    table.lay(_limb(table.rng, float(np.hypot(across, down)), float(np.arctan2(down, across)), thick, thin, wood), *middle, number)
+    table.lay(
+        _limb(table.rng, float(np.hypot(across, down)), float(np.arctan2(down, across)), thick, thin, wood), *middle, number
+    )
 
 
 def _limb(rng: Rng, length: float, angle: float, thick: float, thin: float, wood: Colour) -> Sprite:

@@ -55,9 +55,7 @@ def artists() -> Iterator[Pool]:
 
 def write_tables(folder: Path, pool: Pool, split: str, seeds: range, *, with_runs: bool) -> Path:
     """Laid tables with boxes, masks and crowds: `split.json`, the pictures beside it in `images`, results in `runs`."""
-    categories = [
-        {"id": CATEGORY_IDS[name], "name": name, "supercategory": GROUPS.get(name, "fruit")} for name in LABELS
-    ]
+    categories = [{"id": CATEGORY_IDS[name], "name": name, "supercategory": GROUPS.get(name, "fruit")} for name in LABELS]
     draw = partial(_draw_table, run_names=tuple(RUNS) if with_runs else ())
     return _write_coco(folder, split, _draw_all(draw, pool, folder, "table", seeds), categories)
 
@@ -80,7 +78,9 @@ def _draw_portrait(folder: Path, name: str, number: int) -> None:
     Image.fromarray(pixels).save(folder / name / f"{name}-{number:02}.jpg", quality=90)
 
 
-def _draw_table(seed: int, run_names: tuple[str, ...]) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]], dict[str, list[Detection]]]:
+def _draw_table(
+    seed: int, run_names: tuple[str, ...]
+) -> tuple[npt.NDArray[np.uint8], list[dict[str, Any]], dict[str, list[Detection]]]:
     picture = draw_picture(seed)
     said = {
         name: detect_things(np.random.default_rng([seed, place]), picture, RUNS[name]) for place, name in enumerate(run_names)

@@ -51,7 +51,9 @@ class Plan:
     runs: tuple[str, ...] = ()
 
 
-SIMULATED = "The pictures are drawn by a program, and the runs are simulated with errors of realistic kinds: no network was trained."
+SIMULATED = (
+    "The pictures are drawn by a program, and the runs are simulated with errors of realistic kinds: no network was trained."
+)
 PLANS = [
     Plan(
         "Breakfast table",

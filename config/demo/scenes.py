@@ -122,7 +122,9 @@ class Table:
         """The picture as a camera sees it: light that falls off, white balance, a little blur and grain."""
         rng, (rows, columns) = self.rng, self.owner.shape
         balance = 1 + rng.normal(0, 0.025, 3).astype(np.float32)
-        grain = rng.standard_normal((rows, columns, 1), np.float32) * np.float32(rng.choice([0.008, 0.012, 0.028], p=[0.5, 0.35, 0.15]))
+        grain = rng.standard_normal((rows, columns, 1), np.float32) * np.float32(
+            rng.choice([0.008, 0.012, 0.028], p=[0.5, 0.35, 0.15])
+        )
         bright = self.image * self._light()[..., None]
         bright *= 255 * balance
         bright += 255 * grain
@@ -194,7 +196,9 @@ def lay_spread(table: Table, zoom: float, count: int, spacing: float, taken: lis
     rng = table.rng
     names = list(rng.choice(FRUIT, count, p=WEIGHTS))
     names += ["mug"] * int(rng.random() < 0.45) + ["spoon"] * int(rng.random() < 0.40)
-    names += ["cherry"] * int(rng.integers(0, 7) * (rng.random() < 0.4)) + ["blueberry"] * int(rng.integers(0, 10) * (rng.random() < 0.4))
+    names += ["cherry"] * int(rng.integers(0, 7) * (rng.random() < 0.4)) + ["blueberry"] * int(
+        rng.integers(0, 10) * (rng.random() < 0.4)
+    )
     for name in sorted(names, key=lambda name: (name != "spoon", name in ("cherry", "blueberry"))):
         radius = SIZES[name] * zoom * rng.uniform(0.85, 1.15)
         room = radius * (0.45 if name in ("banana", "spoon") else 1.0)

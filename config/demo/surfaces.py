@@ -25,7 +25,9 @@ def noise(rng: Rng, rows: int, columns: int, cell: tuple[float, float], octaves:
     total = np.zeros((rows, columns), np.float32)
     strength = 1.0
     for octave in range(octaves):
-        down, across = (max(2, round(length / max(1.0, size / 2**octave))) for length, size in zip((rows, columns), cell, strict=True))
+        down, across = (
+            max(2, round(length / max(1.0, size / 2**octave))) for length, size in zip((rows, columns), cell, strict=True)
+        )
         total += strength * enlarge(rng.standard_normal((down + 1, across + 1)).astype(np.float32), rows, columns)
         strength /= 2
     return total

@@ -237,7 +237,7 @@ def mug(rng: Rng, radius: float) -> Sprite:
     distance = np.minimum(r - radius, handle)
     inside = np.clip(radius * 0.87 - r, 0, 1)[..., None]
     drink: Colour = (0.20, 0.11, 0.06) if rng.random() < 0.6 else (0.66, 0.47, 0.31)
-    foam = np.exp(-(((r / radius) - 0.80) / 0.05) ** 2) * (0.6 + 0.4 * np.cos(7 * angle + rng.uniform(0, 6)))
+    foam = np.exp(-((((r / radius) - 0.80) / 0.05) ** 2)) * (0.6 + 0.4 * np.cos(7 * angle + rng.uniform(0, 6)))
     liquid = blend(drink, (0.80, 0.62, 0.44), 0.45 * foam + 0.06 * _dents(rng, len(x), radius * 0.5))
     colour = plain(x.shape, _glaze(rng)) * (1 - inside) + liquid * inside
     rim = radius * 0.07 * np.sqrt(np.clip(1 - (np.clip(wall, -9e9, 0) / (radius * 0.07) + 1) ** 2, 0, 1))

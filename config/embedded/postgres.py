@@ -187,7 +187,9 @@ def _runner(data_dir: Path) -> Runner:
     if _has_user_namespaces():
         return Runner({}, (places.enter_user_namespace,))
     account = pwd.getpwnam("nobody")
-    runner = Runner({"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}, owner=(account.pw_uid, account.pw_gid))
+    runner = Runner(
+        {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}, owner=(account.pw_uid, account.pw_gid)
+    )
     for path in (data_dir, _binary("postgres")):
         if runner.run(["test", "-x", str(path)]).returncode:
             raise EmbeddedError(

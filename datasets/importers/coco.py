@@ -79,9 +79,7 @@ class CocoImporter:
             seen.keypoint_counts[record.external_id] = len(record.keypoint_names)
             yield record
 
-    def _samples(
-        self, stream: JsonStream, finder: ImageFinder | None, problems: ProblemLog, seen: Seen
-    ) -> Iterator[Record]:
+    def _samples(self, stream: JsonStream, finder: ImageFinder | None, problems: ProblemLog, seen: Seen) -> Iterator[Record]:
         known: set[str] = set()
         for number, row in enumerate(stream.items("images.item"), start=1):
             try:
@@ -97,9 +95,7 @@ class CocoImporter:
             _remember(seen.sizes, row["id"], (record.external_id, (record.width, record.height)))
             yield record
 
-    def _annotations(
-        self, stream: JsonStream, fixes: frozenset[str], problems: ProblemLog, seen: Seen
-    ) -> Iterator[Record]:
+    def _annotations(self, stream: JsonStream, fixes: frozenset[str], problems: ProblemLog, seen: Seen) -> Iterator[Record]:
         captions = 0
         for number, row in enumerate(stream.items("annotations.item"), start=1):
             try:
@@ -316,7 +312,9 @@ def id_text(value: Any) -> str:
 def number_of(value: Any, name: str) -> float:
     """A finite number. Raises RowRefused. The stream hands NaN and Infinity over as empty text."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise RowRefused("not_a_number" if value == "" else "not_numeric", f"{name} is {_short(value) if value != '' else 'NaN'}")
+        raise RowRefused(
+            "not_a_number" if value == "" else "not_numeric", f"{name} is {_short(value) if value != '' else 'NaN'}"
+        )
     if not math.isfinite(value) or abs(value) > 1e300:
         raise RowRefused("not_a_number", f"{name} is too large to be stored as a number")
     return float(value)

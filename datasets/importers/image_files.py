@@ -115,5 +115,7 @@ def image_paths(root: Path) -> "list[Path]":
             if Path(name).suffix.lower() in SUFFIXES and not Path(folder, name).is_symlink()
         ]
         if len(found) > MOST_FILES:
-            raise ImportRefused(f"The folder holds more than {MOST_FILES:,} images.", where=str(root), remedy="Import it in parts.")
+            raise ImportRefused(
+                f"The folder holds more than {MOST_FILES:,} images.", where=str(root), remedy="Import it in parts."
+            )
     return found

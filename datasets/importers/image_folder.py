@@ -15,11 +15,17 @@ class ImageFolderImporter:
 
     def read(self, source: Source, problems: ProblemLog) -> Iterator[Record]:
         root = split_folder(source.path, source.split)
-        folders = sorted(folder for folder in root.iterdir() if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith("."))
+        folders = sorted(
+            folder
+            for folder in root.iterdir()
+            if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
+        )
         images = {folder: image_paths(folder) for folder in folders}
         if not any(images.values()):
             raise ImportRefused(
-                "There are no folders with images.", where=root.name, remedy="It needs one folder per class with the images in it."
+                "There are no folders with images.",
+                where=root.name,
+                remedy="It needs one folder per class with the images in it.",
             )
         total, done = sum(map(len, images.values())), 0
         for number, folder in enumerate(folders):
@@ -48,7 +54,9 @@ def split_folder(root: Path, split: str | None) -> Path:
     """The folder whose subfolders are the classes: a split's folder where there are such, else the root itself."""
     if not root.is_dir():
         raise ImportRefused("This is not a folder.", where=root.name, remedy="Name the folder with one folder per class.")
-    splits = {folder.name.lower(): folder for folder in root.iterdir() if folder.is_dir() and folder.name.lower() in SPLIT_NAMES}
+    splits = {
+        folder.name.lower(): folder for folder in root.iterdir() if folder.is_dir() and folder.name.lower() in SPLIT_NAMES
+    }
     if not splits:
         return root
     wanted = (split or "val").lower()
@@ -56,5 +64,7 @@ def split_folder(root: Path, split: str | None) -> Path:
         if name in splits:
             return splits[name]
     raise ImportRefused(
-        f"The folder has no split {wanted!r}.", where=f"it has {', '.join(sorted(splits))}", remedy="Name one of those as the split."
+        f"The folder has no split {wanted!r}.",
+        where=f"it has {', '.join(sorted(splits))}",
+        remedy="Name one of those as the split.",
     )

@@ -97,7 +97,9 @@ class JsonStream:
         after_row = f", after row {rows:,}" if rows else ""
         where = f"byte {offset:,} of {self.size:,}{after_row}"
         if isinstance(error, ijson.IncompleteJSONError) and offset >= self.size:
-            return ImportRefused("The file is cut short: it ends in the middle.", where=where, remedy="Copy or export it again.")
+            return ImportRefused(
+                "The file is cut short: it ends in the middle.", where=where, remedy="Copy or export it again."
+            )
         snippet = (before + b" >>> " + after).decode("utf-8", "replace")
         if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
             return ImportRefused("The file is not valid UTF-8.", where=where, remedy="Save it as UTF-8.")

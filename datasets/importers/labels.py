@@ -55,7 +55,9 @@ def labels_file(path: Path) -> Path:
         return path
     found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     if len(found) != 1:
-        raise ImportRefused(f"The folder has {len(found)} files of labels.", where=path.name, remedy="Name the one that is meant.")
+        raise ImportRefused(
+            f"The folder has {len(found)} files of labels.", where=path.name, remedy="Name the one that is meant."
+        )
     return found[0]
 
 
@@ -73,10 +75,14 @@ def _rows(file: TextIO, path: Path, problems: ProblemLog) -> Iterator[Row]:
                 yield number, name, labels
     except UnicodeDecodeError as error:
         raise ImportRefused(
-            "The file is not valid UTF-8.", where=f"after row {number}, byte {error.object[error.start]:#x}", remedy="Save it as UTF-8."
+            "The file is not valid UTF-8.",
+            where=f"after row {number}, byte {error.object[error.start]:#x}",
+            remedy="Save it as UTF-8.",
         ) from None
     except csv.Error as error:
-        raise ImportRefused(f"The file is not valid CSV ({error}).", where=f"after row {number}", remedy="Export it again.") from None
+        raise ImportRefused(
+            f"The file is not valid CSV ({error}).", where=f"after row {number}", remedy="Export it again."
+        ) from None
 
 
 def _csv_rows(file: TextIO, problems: ProblemLog) -> Iterator[Row]:
@@ -86,7 +92,9 @@ def _csv_rows(file: TextIO, problems: ProblemLog) -> Iterator[Row]:
     name_at, label_at = _column(columns, NAME_COLUMNS), _column(columns, LABEL_COLUMNS)
     if name_at is None or label_at is None:
         raise ImportRefused(
-            "The first line names no columns file_name and label.", where=f"line 1: {head[:80].strip()}", remedy="Add that line."
+            "The first line names no columns file_name and label.",
+            where=f"line 1: {head[:80].strip()}",
+            remedy="Add that line.",
         )
     reader = csv.reader(file, delimiter=delimiter)
     for row in reader:

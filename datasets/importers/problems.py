@@ -45,10 +45,16 @@ FIXES: dict[str, Fix] = {
 
 REASONS: dict[str, Reason] = {
     "unknown_image": Reason(
-        "Unknown image", "The id names no image of the file or dataset.", "Match images by file name, or correct the ids.", "match_file_stem"
+        "Unknown image",
+        "The id names no image of the file or dataset.",
+        "Match images by file name, or correct the ids.",
+        "match_file_stem",
     ),
     "unknown_category": Reason(
-        "Unknown class", "The id names no category of the file or dataset.", "Match classes by name, or correct the ids.", "map_by_name"
+        "Unknown class",
+        "The id names no category of the file or dataset.",
+        "Match classes by name, or correct the ids.",
+        "map_by_name",
     ),
     "foreign_ids": Reason(
         "Ids of its own",
@@ -62,19 +68,32 @@ REASONS: dict[str, Reason] = {
     "ids_shifted_by_one": Reason(
         "Ids shifted by one", "All ids would be known if they were moved by one.", "Shift the ids by one.", "shift_category_ids"
     ),
-    "duplicate_id": Reason("Id used twice", "Another annotation has this id already.", "Both are kept; give each an id of its own."),
-    "duplicate_image": Reason("Image twice", "Another image has this id or file name already.", "Keep one of them in the file."),
+    "duplicate_id": Reason(
+        "Id used twice", "Another annotation has this id already.", "Both are kept; give each an id of its own."
+    ),
+    "duplicate_image": Reason(
+        "Image twice", "Another image has this id or file name already.", "Keep one of them in the file."
+    ),
     "not_an_object": Reason("Not an object", "The row is not a JSON object with fields.", "Correct or remove the row."),
-    "missing_field": Reason("Field missing", "A field that the format demands is not there.", "Add the field, or remove the row."),
-    "not_numeric": Reason("Not a number", "The value is text, a truth value or a list where a number belongs.", "Write it as a number."),
+    "missing_field": Reason(
+        "Field missing", "A field that the format demands is not there.", "Add the field, or remove the row."
+    ),
+    "not_numeric": Reason(
+        "Not a number", "The value is text, a truth value or a list where a number belongs.", "Write it as a number."
+    ),
     "not_a_number": Reason(
         "NaN or infinite", "The value is NaN, infinite or too large for a number.", "Find out why the model or tool wrote it."
     ),
     "box_degenerate": Reason("Box without extent", "Its width or height is zero or negative.", "Correct or remove the box."),
     "box_outside_image": Reason("Box outside the image", "The box does not touch its image.", "Correct or remove the box."),
-    "box_past_edge": Reason("Box past the edge", "The box reaches past the edge of its image.", "Kept as it is; clip it if you like.", "clip_boxes"),
+    "box_past_edge": Reason(
+        "Box past the edge", "The box reaches past the edge of its image.", "Kept as it is; clip it if you like.", "clip_boxes"
+    ),
     "box_looks_like_xyxy": Reason(
-        "Boxes look like corners", "Many boxes fit their image only if read as x1, y1, x2, y2.", "Read boxes as two corners.", "convert_xyxy"
+        "Boxes look like corners",
+        "Many boxes fit their image only if read as x1, y1, x2, y2.",
+        "Read boxes as two corners.",
+        "convert_xyxy",
     ),
     "box_looks_like_fraction": Reason(
         "Boxes look like fractions", "Nearly all values lie between 0 and 1.", "Scale fractions to pixels.", "scale_fractions"
@@ -82,20 +101,40 @@ REASONS: dict[str, Reason] = {
     "bad_segmentation": Reason("Bad mask", "The polygon or RLE cannot be read, or has another size.", "Correct the mask."),
     "bad_keypoints": Reason("Bad keypoints", "Not a list of x, y, visibility of the right length.", "Correct the keypoints."),
     "missing_image_file": Reason(
-        "Image file missing", "No file of that name; the image stands on a blank canvas.", "Add the file, or name the folder it is in."
+        "Image file missing",
+        "No file of that name; the image stands on a blank canvas.",
+        "Add the file, or name the folder it is in.",
     ),
-    "not_an_image": Reason("Not an image", "The file is no JPEG, PNG, WebP, GIF, BMP or TIFF, whatever its name.", "Replace the file."),
-    "image_too_large": Reason("Image too large", "It has more pixels than this server takes.", "Scale it down, or raise TOUCHSTONE_MAX_IMAGE_MEGAPIXELS."),
+    "not_an_image": Reason(
+        "Not an image", "The file is no JPEG, PNG, WebP, GIF, BMP or TIFF, whatever its name.", "Replace the file."
+    ),
+    "image_too_large": Reason(
+        "Image too large",
+        "It has more pixels than this server takes.",
+        "Scale it down, or raise TOUCHSTONE_MAX_IMAGE_MEGAPIXELS.",
+    ),
     "unsafe_path": Reason("Unsafe path", "The path leaves the folder of the source.", "Use paths below that folder."),
-    "size_disagrees": Reason("Size disagrees", "Width and height in the file are not those of the image.", "Correct the sizes; boxes may be off."),
-    "size_unknown": Reason("Size unknown", "Neither the file nor an image says how large it is.", "Add width and height, or the image."),
-    "exif_rotated": Reason(
-        "Rotated by EXIF", "The image carries an EXIF orientation; the frame that fits the declared size is used.", "Nothing to do; check one by eye."
+    "size_disagrees": Reason(
+        "Size disagrees", "Width and height in the file are not those of the image.", "Correct the sizes; boxes may be off."
     ),
-    "class_without_examples": Reason("Class without examples", "No annotation has this class.", "Nothing to do; its metrics are not defined."),
+    "size_unknown": Reason(
+        "Size unknown", "Neither the file nor an image says how large it is.", "Add width and height, or the image."
+    ),
+    "exif_rotated": Reason(
+        "Rotated by EXIF",
+        "The image carries an EXIF orientation; the frame that fits the declared size is used.",
+        "Nothing to do; check one by eye.",
+    ),
+    "class_without_examples": Reason(
+        "Class without examples", "No annotation has this class.", "Nothing to do; its metrics are not defined."
+    ),
     "captions_ignored": Reason("Captions left out", "Captions are no labels; they are not imported.", "Nothing to do."),
-    "bad_line": Reason("Bad line", "The line does not have the columns that the format demands.", "Correct or remove the line."),
-    "class_out_of_range": Reason("Class out of range", "The class number has no name in the list.", "Correct the number or the list of names."),
+    "bad_line": Reason(
+        "Bad line", "The line does not have the columns that the format demands.", "Correct or remove the line."
+    ),
+    "class_out_of_range": Reason(
+        "Class out of range", "The class number has no name in the list.", "Correct the number or the list of names."
+    ),
     "out_of_range": Reason("Out of range", "A value that must lie between 0 and 1 does not.", "Correct the line."),
     "name_too_long": Reason("Name too long", "A name or id has more than 1,000 characters, or a NUL.", "Shorten it."),
 }

@@ -61,7 +61,9 @@ def _sample_ids(layout: Layout) -> dict[Path, str]:
     stems: dict[str, int] = {}
     for path in layout.images:
         stems[path.stem] = stems.get(path.stem, 0) + 1
-    return {path: path.stem if stems[path.stem] == 1 else str(_below(path, layout.root).with_suffix("")) for path in layout.images}
+    return {
+        path: path.stem if stems[path.stem] == 1 else str(_below(path, layout.root).with_suffix("")) for path in layout.images
+    }
 
 
 def _below(path: Path, root: Path) -> Path:
@@ -201,17 +203,23 @@ def _ultralytics(file: Path, split: str | None) -> Layout:
     names = _names(data.get("names"), file)
     root = _root(file, data.get("path"))
     entry = _split_entry(data, split, file)
-    images = sorted({image for item in (entry if isinstance(entry, list) else [entry]) for image in _images(root, file.parent, item)})
+    images = sorted(
+        {image for item in (entry if isinstance(entry, list) else [entry]) for image in _images(root, file.parent, item)}
+    )
     if not images:
         raise ImportRefused(
-            f"There are no images where {file.name} says.", where=str(entry), remedy="Check the paths in it; they count from its folder."
+            f"There are no images where {file.name} says.",
+            where=str(entry),
+            remedy="Check the paths in it; they count from its folder.",
         )
     return Layout(root, images, names, _keypoint_shape(data.get("kpt_shape"), file))
 
 
 def _load_yaml(file: Path) -> dict[str, Any]:
     if file.stat().st_size > LARGEST_YAML:
-        raise ImportRefused("The YAML file is larger than 1 MB.", where=file.name, remedy="A data.yaml needs names and paths only.")
+        raise ImportRefused(
+            "The YAML file is larger than 1 MB.", where=file.name, remedy="A data.yaml needs names and paths only."
+        )
     text = file.read_text(encoding="utf-8-sig", errors="replace")
     try:
         # Aliases let a few bytes stand for gigabytes; a data.yaml has no need of them.
@@ -221,7 +229,9 @@ def _load_yaml(file: Path) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         raise ImportRefused(
-            "The YAML file cannot be read.", where=f"{file.name}, line {mark.line + 1}" if mark else file.name, remedy="Correct it."
+            "The YAML file cannot be read.",
+            where=f"{file.name}, line {mark.line + 1}" if mark else file.name,
+            remedy="Correct it.",
         ) from None
     if not isinstance(data, dict):
         raise ImportRefused("The YAML file holds no names and paths.", where=file.name, remedy="See Ultralytics' data.yaml.")
@@ -232,7 +242,9 @@ def _names(value: Any, file: Path) -> dict[int, str]:
     if isinstance(value, list):
         value = dict(enumerate(value))
     if not isinstance(value, dict) or not value or not all(str(key).isdecimal() for key in value):
-        raise ImportRefused("The YAML file names no classes.", where=f"{file.name}: names", remedy="Add 'names', a list or a mapping.")
+        raise ImportRefused(
+            "The YAML file names no classes.", where=f"{file.name}: names", remedy="Add 'names', a list or a mapping."
+        )
     return {int(key): str(name)[:1000] for key, name in value.items()}
 
 
@@ -255,7 +267,9 @@ def _split_entry(data: dict[str, Any], split: str | None, file: Path) -> Any:
     if len(present) == 1:
         return data[present[0]]
     raise ImportRefused(
-        f"{file.name} has no split {wanted!r}.", where=f"it has {listed(present) or 'none'}", remedy="Name one of those as the split."
+        f"{file.name} has no split {wanted!r}.",
+        where=f"it has {listed(present) or 'none'}",
+        remedy="Name one of those as the split.",
     )
 
 
@@ -273,7 +287,9 @@ def _images(root: Path, home: Path, item: Any) -> list[Path]:
             if path.is_relative_to(home) and path.is_file() and path.suffix == ".txt":
                 return _listed_images(path, home)
     raise ImportRefused(
-        "A path of the YAML file is not within its folder.", where=item[:120], remedy="Put the images below the folder of the YAML file."
+        "A path of the YAML file is not within its folder.",
+        where=item[:120],
+        remedy="Put the images below the folder of the YAML file.",
     )
 
 
@@ -301,9 +317,17 @@ def _listed_file(text: str, list_file: Path, home: Path) -> Path | None:
 def _keypoint_shape(value: Any, file: Path) -> tuple[int, int] | None:
     if value is None:
         return None
-    if isinstance(value, list) and len(value) == 2 and all(type(part) is int for part in value) and value[1] in (2, 3) and 0 < value[0] < 1000:
+    if (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(type(part) is int for part in value)
+        and value[1] in (2, 3)
+        and 0 < value[0] < 1000
+    ):
         return value[0], value[1]
-    raise ImportRefused("kpt_shape is not [keypoints, 2 or 3].", where=file.name, remedy="Write it as Ultralytics does, as [17, 3].")
+    raise ImportRefused(
+        "kpt_shape is not [keypoints, 2 or 3].", where=file.name, remedy="Write it as Ultralytics does, as [17, 3]."
+    )
 
 
 def _darknet(file: Path, images: Path | None) -> Layout:
@@ -319,7 +343,9 @@ def _darknet(file: Path, images: Path | None) -> Layout:
     found = next((listed_ for file in lists if (listed_ := _listed_images(file, home))), None) or image_paths(home)
     if not found:
         raise ImportRefused(
-            "The folder has no images.", where=file.name, remedy="Name the folder that they are in (--images), or put them beside the labels."
+            "The folder has no images.",
+            where=file.name,
+            remedy="Name the folder that they are in (--images), or put them beside the labels.",
         )
     return Layout(home, sorted({path.resolve() for path in found}), names)
 
@@ -334,7 +360,9 @@ def _labels_by_image(lists: list[Path], home: Path, finder: ImageFinder) -> dict
             if labels and image:
                 found[image] = labels
     if not found:
-        raise ImportRefused("None of the listed images is there.", where=str(finder.root), remedy="Check the folder of the images.")
+        raise ImportRefused(
+            "None of the listed images is there.", where=str(finder.root), remedy="Check the folder of the images."
+        )
     return found
 
 

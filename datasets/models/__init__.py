@@ -1,6 +1,6 @@
 from datasets.models.imports import DatasetImport
 from datasets.models.jobs import Job, JobQuerySet, JobStatus
-from datasets.models.truth import AreaRule, Annotation, Category, Dataset, Sample, Split
+from datasets.models.truth import Annotation, AreaRule, Category, Dataset, Sample, Split
 from datasets.models.uploads import Upload
 
 __all__ = [

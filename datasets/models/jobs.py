@@ -79,8 +79,10 @@ class Job(models.Model):
     def claim(self) -> bool:
         """Take a pending job. False where another worker has it, it is over, or it failed too often to be tried again."""
         now = timezone.now()
-        taken = type(self)._default_manager.filter(pk=self.pk, status=JobStatus.PENDING).update(
-            status=JobStatus.RUNNING, started_at=now, heartbeat_at=now, attempts=F("attempts") + 1, error=""
+        taken = (
+            type(self)
+            ._default_manager.filter(pk=self.pk, status=JobStatus.PENDING)
+            .update(status=JobStatus.RUNNING, started_at=now, heartbeat_at=now, attempts=F("attempts") + 1, error="")
         )
         if taken:
             self.refresh_from_db()
@@ -96,16 +98,20 @@ class Job(models.Model):
     def requeue(self) -> bool:
         """Back to pending, for a retry by hand or after a lost worker."""
         ended = [JobStatus.DRAFT, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.RUNNING]
-        changed = type(self)._default_manager.filter(pk=self.pk, status__in=ended).update(
-            status=JobStatus.PENDING, queued_at=timezone.now(), finished_at=None, error="", progress_done=0
+        changed = (
+            type(self)
+            ._default_manager.filter(pk=self.pk, status__in=ended)
+            .update(status=JobStatus.PENDING, queued_at=timezone.now(), finished_at=None, error="", progress_done=0)
         )
         self.refresh_from_db()
         return bool(changed)
 
     def cancel(self) -> bool:
         """Cancel what has not ended. Running work notices at its next heartbeat and undoes what it did."""
-        changed = type(self)._default_manager.filter(
-            pk=self.pk, status__in=[JobStatus.DRAFT, JobStatus.PENDING, JobStatus.RUNNING]
-        ).update(status=JobStatus.CANCELLED, finished_at=timezone.now())
+        changed = (
+            type(self)
+            ._default_manager.filter(pk=self.pk, status__in=[JobStatus.DRAFT, JobStatus.PENDING, JobStatus.RUNNING])
+            .update(status=JobStatus.CANCELLED, finished_at=timezone.now())
+        )
         self.refresh_from_db()
         return bool(changed)

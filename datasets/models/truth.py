@@ -27,9 +27,7 @@ class Dataset(models.Model):
     sample_count = models.PositiveIntegerField(default=0, editable=False)
     annotation_count = models.PositiveIntegerField(default=0, editable=False)
     prediction_count = models.PositiveBigIntegerField(default=0, editable=False)
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -77,9 +75,7 @@ class Category(models.Model):
     class Meta:
         ordering = ["position", "pk"]
         verbose_name_plural = "categories"
-        constraints = [
-            models.UniqueConstraint(fields=["dataset", "external_id"], name="category_external_id_per_dataset")
-        ]
+        constraints = [models.UniqueConstraint(fields=["dataset", "external_id"], name="category_external_id_per_dataset")]
 
     def __str__(self) -> str:
         return self.name

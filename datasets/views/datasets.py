@@ -59,9 +59,7 @@ def dataset_new(request: HttpRequest, slug: str) -> HttpResponse:
     if form.is_valid():
         dataset = create_dataset(request.user, project, **form.cleaned_data)
         return redirect("datasets:import_new", dataset.pk)
-    return render(
-        request, "datasets/new.html", {"project": project, "form": form}, status=INVALID if form.errors else 200
-    )
+    return render(request, "datasets/new.html", {"project": project, "form": form}, status=INVALID if form.errors else 200)
 
 
 @require_form

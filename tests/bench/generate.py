@@ -76,8 +76,7 @@ def _truth_lines(truth: Truth) -> Iterator[str]:
         for key, (width, height) in zip(truth.image_ids, truth.sizes, strict=True)
     ]
     categories = [
-        {"id": key, "name": f"class {key:02}", "supercategory": f"group {place % 12}"}
-        for place, key in enumerate(CATEGORY_IDS)
+        {"id": key, "name": f"class {key:02}", "supercategory": f"group {place % 12}"} for place, key in enumerate(CATEGORY_IDS)
     ]
     yield '{"info": {"description": "generated for benchmarks"}, '
     yield f'"images": {json.dumps(images)}, "categories": {json.dumps(categories)}, "annotations": ['

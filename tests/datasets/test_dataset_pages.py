@@ -8,7 +8,6 @@ from accounts.models import Project, User
 from datasets.models import Dataset, DatasetImport
 from tests.factories import make_dataset, make_project, make_split, make_user
 
-
 pytestmark = pytest.mark.django_db
 
 

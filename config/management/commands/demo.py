@@ -32,7 +32,9 @@ class Command(BaseCommand):
             filled = fill_project(user, self.stdout.write)
         except DemoFailed as failure:
             raise CommandError(str(failure)) from None
-        self.stdout.write(f"The demo is ready after {time.monotonic() - started:.1f} s." if filled else "The demo stands already.")
+        self.stdout.write(
+            f"The demo is ready after {time.monotonic() - started:.1f} s." if filled else "The demo stands already."
+        )
         self.stdout.write(f"Address:  {options['address']}\nLogin:    {USERNAME}\nPassword: {password}")
 
 

@@ -1,0 +1,53 @@
+# Everything starts here, from python3 and make alone. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+HOST ?= 127.0.0.1
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo serve test bench lint clean
+
+help:
+	@echo "make setup   the environment in $(VENV)"
+	@echo "make demo    everything, with a filled demo project: prints address and login (PORT=8000)"
+	@echo "make serve   everything, without the demo"
+	@echo "make test    the tests, on the embedded PostgreSQL and Redis"
+	@echo "make bench   the benchmarks, as ratios against references in the same run"
+	@echo "make lint    style, types, import contracts, missing migrations"
+	@echo "make clean   remove the environment and caches (data in var/ stays)"
+
+setup: $(STAMP)
+
+# uv installs the same hashed files several times faster than pip; it is a tool of this step only.
+$(STAMP): requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
+	if [ -x $(BIN)/uv ]; then \
+		VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r requirements-dev.txt; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt; \
+	fi
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/python manage.py up --demo --host $(HOST) --port $(PORT)
+
+serve: setup
+	$(BIN)/python manage.py up --host $(HOST) --port $(PORT)
+
+test: setup
+	$(BIN)/python -m pytest $(TESTS)
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
