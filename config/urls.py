@@ -7,6 +7,8 @@ from config import health
 from config.overview import overview
 from config.palette import jump
 
+admin.site.site_header = admin.site.site_title = "Touchstone"
+
 urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("datasets.urls")),
