@@ -15,7 +15,7 @@ REMEDIES = {
     status.HTTP_404_NOT_FOUND: "Check the address: what it names does not exist, or you are not a member of its project.",
     status.HTTP_405_METHOD_NOT_ALLOWED: "The response header Allow lists the methods of this address.",
     status.HTTP_409_CONFLICT: "Look at the present state, then decide and send again.",
-    status.HTTP_413_REQUEST_ENTITY_TOO_LARGE: "Send the file by a resumable upload (/uploads/), or import it from a server path.",
+    status.HTTP_413_REQUEST_ENTITY_TOO_LARGE: "Send the file by a resumable upload (/uploads/), or name a server path.",
     status.HTTP_415_UNSUPPORTED_MEDIA_TYPE: "Send application/json, or multipart/form-data with a file.",
     status.HTTP_429_TOO_MANY_REQUESTS: "Wait for the seconds that the header Retry-After names.",
 }

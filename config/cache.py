@@ -12,4 +12,4 @@ from config import embedded
 class EmbeddedRedisCache(RedisCache):
     @cached_property
     def _cache(self) -> Any:
-        return self._class([embedded.redis_cache_url(settings.DATA_DIR)], **self._options)
+        return self._class([embedded.redis_cache_url(settings.DATA_DIR)], **self._options)  # type: ignore[attr-defined]

@@ -33,7 +33,7 @@ def _may_rest_triggers() -> bool:
         cursor.execute("SELECT current_setting('is_superuser') = 'on'")
         if cursor.fetchone()[0]:
             return True
-        if connection.pg_version < 150000:
+        if connection.connection.info.server_version < 150000:
             return False
         cursor.execute("SELECT has_parameter_privilege('session_replication_role', 'SET')")
         return bool(cursor.fetchone()[0])
@@ -44,7 +44,7 @@ def locked_keys(rows: "models.QuerySet[models.Model]", *fields: str) -> list[tup
     sql, parameters = rows.order_by().values_list(*fields).query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(f"{sql} FOR KEY SHARE", parameters)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def new_ids(table: type[models.Model], count: int) -> list[int]:
@@ -58,5 +58,9 @@ def new_ids(table: type[models.Model], count: int) -> list[int]:
 
 def copy_statement(table: type[models.Model], fields: list[str]) -> str:
     """COPY ... FROM STDIN (FORMAT BINARY) for those fields."""
-    columns = ", ".join(connection.ops.quote_name(table._meta.get_field(name).column) for name in fields)
-    return f"COPY {connection.ops.quote_name(table._meta.db_table)} ({columns}) FROM STDIN (FORMAT BINARY)"
+    columns = ", ".join(columns_of(table, fields))
+    return f"COPY {table._meta.db_table} ({columns}) FROM STDIN (FORMAT BINARY)"
+
+
+def columns_of(table: type[models.Model], fields: list[str]) -> list[str]:
+    return [str(table._meta.get_field(name).attname) for name in fields]  # type: ignore[union-attr]

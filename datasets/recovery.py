@@ -25,7 +25,7 @@ def _ring(table: type[Job], bell: Callable[[int], object]) -> int:
     jobs.filter(status=JobStatus.RUNNING, attempts__gte=MAX_ATTEMPTS).update(
         status=JobStatus.FAILED,
         finished_at=timezone.now(),
-        error=f"The worker was lost {MAX_ATTEMPTS} times while it ran this. Is there enough memory and disk? Nothing was stored.",
+        error=f"The worker was lost {MAX_ATTEMPTS} times while it ran this. Nothing was stored. Is there memory enough?",
     )
     found = list(jobs.values_list("pk", "status"))
     for key, status in found:

@@ -51,7 +51,7 @@ def recorded_rejects(job: ImportJob) -> Iterator[ProblemLog]:
     """A problem log whose rejected rows end in a JSON Lines file of the storage, also where the import fails."""
     settings.SCRATCH_ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
     with NamedTemporaryFile("w+", encoding="utf-8", suffix=".jsonl", dir=settings.SCRATCH_ROOT) as file:
-        problems = ProblemLog(rejects=file, most_rejects=MOST_REJECTS_KEPT)
+        problems = ProblemLog(rejects=file.file, most_rejects=MOST_REJECTS_KEPT)
         try:
             yield problems
         finally:

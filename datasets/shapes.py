@@ -121,7 +121,7 @@ def _as_bytes(rle: dict[str, Any]) -> dict[str, Any]:
 def _shoelace(polygon: Sequence[float]) -> float:
     xs, ys = polygon[0::2], polygon[1::2]
     following = zip(xs[1:] + xs[:1], ys[1:] + ys[:1], strict=True)  # type: ignore[operator]
-    return sum(x * next_y - next_x * y for x, y, (next_x, next_y) in zip(xs, ys, following, strict=True)) / 2
+    return float(sum(x * next_y - next_x * y for x, y, (next_x, next_y) in zip(xs, ys, following, strict=True))) / 2
 
 
 def mask_to_path(segmentation: Segmentation) -> str:

@@ -175,13 +175,12 @@ def truth_entry(row: Annotation) -> dict[str, Any]:
 
 
 def prediction_entry(row: PredictedObject) -> dict[str, Any]:
-    has_box = row.width is not None and row.height is not None
     return {
         **_common(row),
         "source": "prediction",
         "run_id": row.run_id,
         "run": row.run.name,
-        "area": row.area if row.area is not None or not has_box else row.width * row.height,
+        "area": row.width * row.height if row.area is None and row.width and row.height else row.area,
         "is_crowd": False,
         "confidence": row.score,
     }

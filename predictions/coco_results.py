@@ -76,10 +76,7 @@ def parse_row(row: Any, truth: Truth, fixes: frozenset[str] = frozenset()) -> Re
     size = truth.sizes.get(sample, (None, None))
     segmentation, area = _mask(row["segmentation"], size) if row.get("segmentation") else (None, None)
     keypoints = _keypoints(row["keypoints"]) if row.get("keypoints") else None
-    if box is None:
-        box = _box_from(segmentation, size, keypoints)
-    else:
-        box = fix_box(box, size, fixes)
+    box = _box_from(segmentation, size, keypoints) if box is None else fix_box(box, size, fixes)
     return ResultRow(sample, category, score, box, area, segmentation, keypoints)
 
 

@@ -1,4 +1,4 @@
-"""The import doctor for results files: what a file holds, what does not fit and which fix would help, before anything is stored."""
+"""The import doctor for results files: what a file holds, what does not fit and which fix would help."""
 
 from collections import Counter
 from collections.abc import Mapping

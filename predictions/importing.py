@@ -67,10 +67,10 @@ def _store(job: PredictionImport, results: ResultsFile) -> None:
 
 
 def _copy(chunks: Iterable[bytes]) -> None:
-    with without_row_triggers(), connection.cursor() as cursor:
-        with cursor.copy(copy_statement(PredictedObject, copying.FIELDS)) as copy:
-            for chunk in chunks:
-                copy.write(chunk)
+    statement = copy_statement(PredictedObject, copying.FIELDS)
+    with without_row_triggers(), connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for chunk in chunks:
+            copy.write(chunk)
 
 
 def _refuse_where_nothing_fits(tally: copying.Tally, problems: ProblemLog) -> None:

@@ -20,7 +20,7 @@ class ResultsFile:
         if self.is_dictionary and "annotations" not in keys:
             raise ImportRefused(
                 f"This is a JSON object with {', '.join(sorted(keys)[:6]) or 'nothing in it'}, not a list of results.",
-                remedy='COCO results are a list: [{"image_id": 1, "category_id": 3, "bbox": [x, y, width, height], "score": 0.9}, ...].',
+                remedy='COCO results are a list: [{"image_id": 1, "category_id": 3, "bbox": [...], "score": 0.9}, ...].',
             )
         if kind not in ("array", "object"):
             raise ImportRefused("This file is JSON, but not a list of results.", remedy="COCO results are a list of objects.")

@@ -26,12 +26,11 @@ class LabelsImporter:
     def read(self, source: Source, problems: ProblemLog) -> Iterator[Record]:
         path = labels_file(source.path)
         finder = ImageFinder(source.images) if source.images else None
-        size = path.stat().st_size
         known: set[str] = set()
         categories: dict[str, str] = {}
         with path.open(encoding="utf-8-sig", errors="strict", newline="") as file:
             for number, name, labels in _rows(file, path, problems):
-                source.progress(min(file.buffer.tell(), size), size)
+                source.progress(number, 0)
                 if name in known:
                     problems.add("duplicate_image", row=number, detail=name, kind="samples")
                     continue

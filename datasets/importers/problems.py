@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import IO, Any
 
 EXAMPLES_KEPT = 20
 
@@ -153,7 +153,7 @@ class Problem:
 class ProblemLog:
     """Counts problems by reason, keeps examples, and writes every rejected row to `rejects` as JSON Lines."""
 
-    def __init__(self, rejects: TextIO | None = None, most_rejects: int = 100_000) -> None:
+    def __init__(self, rejects: IO[str] | None = None, most_rejects: int = 100_000) -> None:
         self._rejects, self._room = rejects, most_rejects
         self._found: dict[tuple[str, bool], Problem] = {}
         self._read: dict[str, int] = {}
