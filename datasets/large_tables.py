@@ -19,7 +19,8 @@ class ReachPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        return self.object_list.order_by()[:REACH].count()
+        rows: models.QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        return rows.order_by()[:REACH].count()
 
 
 def estimated_rows(table: type[models.Model]) -> int:
@@ -59,7 +60,8 @@ class LargeTableAdmin(ReadOnlyAdmin):
         return (queryset.filter(self.find(term)) if term else queryset), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        title = f"About {estimated_rows(self.model):,} {self.opts.verbose_name_plural}; the first {REACH:,} of a selection can be paged through"
+        rows = f"About {estimated_rows(self.model):,} {self.opts.verbose_name_plural}"
+        title = f"{rows}; the first {REACH:,} of a selection can be paged through"
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
 

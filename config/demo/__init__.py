@@ -1,1 +1,1 @@
-"""The demo's own pictures, truth and simulated runs. Nothing in here knows Django, but for the command that fills the project."""
+"""The demo's own pictures, truth and simulated runs. Only `project`, which brings them in, knows Django."""

@@ -87,9 +87,13 @@ def fill_project(user: User, tell: Tell) -> bool:
     project = Project.objects.filter(memberships__user=user, name=PROJECT).first() or create_project(user, PROJECT)
     missing = [plan for plan in PLANS if not _is_there(project, plan)]
     if missing:
-        with files.artists() as pool:
-            for plan in missing:
-                _fill(user, project, plan, pool, tell)
+        folder = Path(settings.SCRATCH_ROOT) / "demo"
+        try:
+            with files.artists() as pool:
+                for plan in missing:
+                    _fill(user, project, plan, folder / plan.task_type, pool, tell)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     return bool(missing)
 
 
@@ -102,19 +106,15 @@ def _is_there(project: Project, plan: Plan) -> bool:
     return splits >= {part.split for part in plan.parts} and runs >= set(plan.runs)
 
 
-def _fill(user: User, project: Project, plan: Plan, pool: Pool, tell: Tell) -> None:
+def _fill(user: User, project: Project, plan: Plan, folder: Path, pool: Pool, tell: Tell) -> None:
     """All of a dataset; what an interrupted attempt left is replaced."""
+    started = time.monotonic()
     dataset = project.datasets.filter(name=plan.name).first()
     dataset = dataset or create_dataset(user, project, plan.name, plan.task_type, plan.description)
-    folder = Path(settings.SCRATCH_ROOT) / "demo" / dataset.slug
-    started = time.monotonic()
-    try:
-        for part in plan.parts:
-            _import_part(user, dataset, part, folder, pool)
-        for name in plan.runs:
-            _import_run(user, dataset, name, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    for part in plan.parts:
+        _import_part(user, dataset, part, folder, pool)
+    for name in plan.runs:
+        _import_run(user, dataset, name, folder)
     dataset.refresh_from_db()
     counts = f"{dataset.sample_count:,} pictures, {dataset.annotation_count:,} labels, {dataset.prediction_count:,} predictions"
     tell(f"{plan.name}: {counts}, {len(plan.runs)} runs ({time.monotonic() - started:.1f} s)")

@@ -132,7 +132,7 @@ class Table:
         return np.asarray(picture.filter(ImageFilter.BoxBlur(float(rng.choice([0.3, 0.5, 1.2], p=[0.6, 0.3, 0.1])))))
 
     def _light(self) -> Floats:
-        """How bright the table is lit (rows, columns), now and then through the bars of a window; made small, as it is smooth."""
+        """How bright the lamp is (rows, columns), now and then through the bars of a window. Smooth, so it is made small."""
         rng, (rows, columns) = self.rng, self.owner.shape
         down, across = np.mgrid[-1 : 1 : (rows // 4) * 1j, -1 : 1 : (columns // 4) * 1j].astype(np.float32)
         light = rng.uniform(0.88, 1.10) * (1.03 - 0.14 * (across * 0.7 + down) - 0.08 * (across**2 + down**2))

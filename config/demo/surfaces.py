@@ -1,4 +1,4 @@
-"""Tabletops: wood, stone and cloth made of noise. Pure: numpy and Pillow; colours are RGB from 0 to 1, arrays (rows, columns, 3)."""
+"""Tabletops: wood, stone and cloth made of noise. Pure: numpy and Pillow. Colours are arrays (rows, columns, 3) from 0 to 1."""
 
 from collections.abc import Callable
 from functools import cache
@@ -106,8 +106,15 @@ def _checked(rng: Rng) -> Floats:
 
 # How to make each, and its share of the pictures.
 TABLETOPS: list[tuple[Callable[[Rng], Floats], float]] = [
-    (_oak, 0.18), (_walnut, 0.14), (_painted, 0.13), (_marble, 0.15), (_slate, 0.14), (_linen, 0.13), (_blue_cloth, 0.08), (_checked, 0.05),
-]  # fmt: skip
+    (_oak, 0.18),
+    (_walnut, 0.14),
+    (_painted, 0.13),
+    (_marble, 0.15),
+    (_slate, 0.14),
+    (_linen, 0.13),
+    (_blue_cloth, 0.08),
+    (_checked, 0.05),
+]
 
 
 @cache

@@ -1,4 +1,5 @@
 import os
+import secrets
 import time
 from argparse import ArgumentParser
 from pathlib import Path
@@ -9,7 +10,6 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User
 from config.demo.project import DemoFailed, fill_project
-from config.embedded import places
 
 USERNAME = "demo"
 
@@ -40,11 +40,11 @@ class Command(BaseCommand):
 
 def find_or_make_user(password: str | None) -> tuple[User, str]:
     """The superuser 'demo' and a password that opens the door; somebody's own change of it is undone only by --password."""
-    file = Path(settings.DATA_DIR) / f"{USERNAME}.password"
+    file = password_file()
     user = User.objects.filter(username=USERNAME).first()
     if user is None:
         user = User(username=USERNAME, is_staff=True, is_superuser=True)
-        password = password or places.password(Path(settings.DATA_DIR), USERNAME)
+        password = password or secrets.token_urlsafe(9)
     if password:
         user.set_password(password)
         user.save()
@@ -52,6 +52,10 @@ def find_or_make_user(password: str | None) -> tuple[User, str]:
         return user, password
     kept = file.read_text().strip() if file.exists() else ""
     return user, kept if kept and user.check_password(kept) else "(changed since; set it anew with --password)"
+
+
+def password_file() -> Path:
+    return Path(settings.DATA_DIR) / f"{USERNAME}.password"
 
 
 def keep_secret(file: Path, text: str) -> None:

@@ -1,0 +1,138 @@
+"""The demo: pictures whose truth is exact, runs that differ as they should, a command that can be run again."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.conf import settings as django_settings
+from django.core.management import CommandError, call_command
+from pycocotools import mask as coco_mask
+
+from accounts.models import Project, User
+from config.demo import files, project
+from config.demo.detectors import RUNS, detect_things, overlap
+from config.demo.figures import KEYPOINTS, SKELETON, draw_figures
+from config.demo.scenes import COLUMNS, ROWS, Picture, draw_picture, run_lengths, segmentation
+from config.management.commands import demo
+from datasets.models import Annotation, Dataset, DatasetImport
+from predictions.models import PredictionRun
+
+BUSY = 20  # a seed whose picture holds many things, a crowd among them
+
+
+@pytest.fixture(scope="module")
+def picture() -> Picture:
+    return draw_picture(BUSY)
+
+
+def test_a_seed_gives_the_same_picture_each_time(picture: Picture) -> None:
+    assert np.array_equal(draw_picture(BUSY).pixels, picture.pixels)
+
+
+def test_a_picture_has_a_crowd_and_single_things(picture: Picture) -> None:
+    assert {thing.is_crowd for thing in picture.things} == {True, False}
+
+
+def test_boxes_lie_within_the_picture(picture: Picture) -> None:
+    assert all(x >= 0 and y >= 0 and x + width <= COLUMNS and y + height <= ROWS
+               for x, y, width, height in (thing.box for thing in picture.things))  # fmt: skip
+
+
+def test_run_lengths_are_what_coco_reads(picture: Picture) -> None:
+    crowd = next(thing for thing in picture.things if thing.is_crowd)
+    read = coco_mask.decode(coco_mask.frPyObjects(run_lengths(crowd), ROWS, COLUMNS))
+    assert (
+        read.sum() == crowd.area
+        and read[crowd.top :, crowd.left :][: crowd.mask.shape[0], : crowd.mask.shape[1]].all() == crowd.mask.all()
+    )
+
+
+def test_polygons_cover_what_the_masks_cover(picture: Picture) -> None:
+    outlined = [(thing, segmentation(thing)) for thing in picture.things if thing.area > 500]
+    shares = [
+        coco_mask.area(coco_mask.merge(coco_mask.frPyObjects(outline, ROWS, COLUMNS))) / thing.area
+        for thing, outline in outlined
+        if isinstance(outline, list)
+    ]
+    assert shares == pytest.approx([1.0] * len(shares), abs=0.05)
+
+
+def test_joints_belong_to_their_figure() -> None:
+    _, figures = draw_figures(1)
+    assert figures[0].keypoints.shape == (len(KEYPOINTS), 3)
+    assert {number for pair in SKELETON for number in pair} == set(range(1, len(KEYPOINTS) + 1))
+
+
+def found_share(name: str) -> float:
+    """The share of single things that a run finds with the right name and half an overlap."""
+    hits = total = 0
+    for seed in range(20, 26):
+        drawn = draw_picture(seed)
+        said = detect_things(np.random.default_rng(seed), drawn, RUNS[name])
+        for thing in drawn.things:
+            total += 1
+            hits += any(one.name == thing.name and overlap(one.box, thing.box) > 0.5 for one in said)
+    return hits / total
+
+
+def test_later_runs_are_better_runs() -> None:
+    shares = [found_share(name) for name in RUNS]
+    assert shares == sorted(shares) and shares[0] < shares[-1] - 0.2
+
+
+@pytest.fixture
+def small_plans(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> None:
+    """A demo of four pictures; its password and images lie in a folder of the test's."""
+    tables = project.Part("val", lambda folder, pool: files.write_tables(folder, pool, "val", range(20, 24), with_runs=True))
+    monkeypatch.setattr(project, "PLANS", [project.Plan("Table", "segmentation", "Small.", (tables,), tuple(RUNS))])
+    monkeypatch.setattr(demo, "password_file", lambda: tmp_path / "demo.password")
+    settings.SCRATCH_ROOT = tmp_path / "scratch"
+    settings.STORAGES = {**django_settings.STORAGES, "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path / "media"}}}  # fmt: skip
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_fills_a_project_once(small_plans: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("demo", address="http://example.org:9/")
+    dataset = Dataset.objects.get()
+    first = capsys.readouterr().out
+    password = (tmp_path / "demo.password").read_text().strip()
+
+    assert dataset.sample_count == 4 and dataset.annotation_count == Annotation.objects.count() > 20
+    assert PredictionRun.objects.completed().count() == 3 and dataset.prediction_count > 20
+    assert (tmp_path / "demo.password").stat().st_mode & 0o777 == 0o600
+    assert User.objects.get().is_superuser and User.objects.get().check_password(password)
+    assert "http://example.org:9/" in first and password in first
+    assert not (tmp_path / "scratch" / "demo").exists()
+
+    PredictionRun.objects.filter(name="small-final").delete()
+    call_command("demo")
+    assert PredictionRun.objects.completed().count() == 3 and Dataset.objects.count() == 1
+
+    imports = DatasetImport.objects.count()
+    call_command("demo")
+    assert DatasetImport.objects.count() == imports and Project.objects.count() == 1
+    assert password in capsys.readouterr().out
+
+
+@pytest.mark.django_db
+def test_a_password_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(project, "PLANS", [])
+    monkeypatch.setattr(demo, "password_file", lambda: tmp_path / "demo.password")
+    call_command("demo", password="chosen by hand")
+    assert User.objects.get(username="demo").check_password("chosen by hand")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_failed_import_fails_the_command(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> None:
+    def write(folder: Path, pool: Any) -> Path:
+        folder.mkdir(parents=True)
+        (folder / "val.json").write_text("not JSON")
+        return folder / "val.json"
+
+    monkeypatch.setattr(project, "PLANS", [project.Plan("Broken", "detection", "", (project.Part("val", write),))])
+    monkeypatch.setattr(demo, "password_file", lambda: tmp_path / "demo.password")
+    settings.SCRATCH_ROOT = tmp_path / "scratch"
+    with pytest.raises(CommandError, match="failed"):
+        call_command("demo")
