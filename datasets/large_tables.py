@@ -19,7 +19,7 @@ class ReachPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        rows: models.QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        rows: models.QuerySet[Any] = self.object_list
         return rows.order_by()[:REACH].count()
 
 
