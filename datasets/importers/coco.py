@@ -254,7 +254,7 @@ def _note_looks(box: shapes.Box, across: int, down: int, seen: Seen) -> None:
     beyond = x + width > across + 1 or y + height > down + 1 or x < -1 or y < -1
     seen.boxes += 1
     seen.past_the_edge += beyond
-    seen.like_xyxy += beyond and width > x and height > y and width <= across + 1 and height <= down + 1
+    seen.like_xyxy += beyond and width > x >= 0 and height > y >= 0 and width <= across + 1 and height <= down + 1
     seen.like_fractions += max(box) <= 1.0
 
 

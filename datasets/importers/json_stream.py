@@ -25,6 +25,7 @@ UTF8_MARK = b"\xef\xbb\xbf"
 
 NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+ESCAPED = re.compile(rb"\\.", re.DOTALL)
 NOT_JSON_NUMBERS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b', re.DOTALL)
 NUMBER_WORDS = (b"NaN", b"Infinity", b"-Infinity")
 
@@ -127,6 +128,7 @@ class _GuardedReader:
         self.file, self.size, self.progress, self.mend_numbers = file, size, progress, mend_numbers
         self.position = self._reported = 0
         self._balance = 0
+        self._in_string = self._is_escaped = False
         self._rest = b""
 
     def read(self, length: int = -1) -> bytes:
@@ -154,11 +156,21 @@ class _GuardedReader:
         else:
             # Deep, or brackets inside strings: look closely.
             self._balance = self._depth_after(chunk)
+        self._note_quotes(chunk)
+
+    def _note_quotes(self, chunk: bytes) -> None:
+        """Whether the chunk ends within a string, and with a backslash that escapes what follows."""
+        plain = chunk[1:] if self._is_escaped else chunk
+        if b"\\" in plain:
+            plain = ESCAPED.sub(b"", plain)
+        self._is_escaped = plain.endswith(b"\\")
+        self._in_string ^= plain.count(b'"') % 2 == 1
 
     def _depth_after(self, chunk: bytes) -> int:
         """The depth at the end of the chunk, strings left out. Raises ImportRefused where it is too deep within."""
         depth = self._balance
-        for token in TOKENS.finditer(chunk):
+        start = b'"' + b"\\" * self._is_escaped if self._in_string else b""
+        for token in TOKENS.finditer(start + chunk):
             mark = token.group()[:1]
             depth += (mark in b"[{") - (mark in b"]}")
             if depth > DEEPEST:
@@ -246,7 +258,7 @@ def _offset_within(file: BinaryIO, start: int) -> int:
 
 
 class _Sink:
-    def append(self, event: Any) -> None:
+    def send(self, event: Any) -> None:
         """Events do not matter here, only whether the parser goes on."""
 
 
