@@ -32,6 +32,7 @@ def delete_dataset(dataset: Dataset) -> None:
     ]
     _delete(rows)
     transaction.on_commit(partial(remove_folder, f"images/{dataset.pk}"))
+    transaction.on_commit(partial(remove_folder, f"thumbs/images/{dataset.pk}"))
     transaction.on_commit(partial(remove_files, rejects))
 
 

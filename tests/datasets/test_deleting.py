@@ -53,16 +53,17 @@ def test_the_second_time_does_nothing() -> None:
     delete_dataset(dataset)
 
 
-def test_stored_images_go_after_the_commit(django_capture_on_commit_callbacks, settings, tmp_path) -> None:
+def test_images_and_thumbnails_go_after_the_commit(django_capture_on_commit_callbacks, settings, tmp_path) -> None:
     settings.STORAGES = {
         **settings.STORAGES,
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path}},
     }
     dataset = make_full_dataset()
-    name = default_storage.save(f"images/{dataset.pk}/1-1/0000/0.jpg", ContentFile(b"x"))
+    image = f"images/{dataset.pk}/1-1/0000/0.jpg"
+    names = [default_storage.save(name, ContentFile(b"x")) for name in (image, f"thumbs/{image}-320.webp")]
     with django_capture_on_commit_callbacks(execute=True):
         delete_dataset(dataset)
-    assert not default_storage.exists(name)
+    assert not any(map(default_storage.exists, names))
 
 
 def test_the_number_of_statements_does_not_grow() -> None:
