@@ -1,0 +1,168 @@
+"""What every address answers to everybody: the table that tests/test_access_matrix.py holds the running code against.
+
+A row names the object that its address is about (`of`, an entry of the test's world) and gives for each method six answers:
+
+    anonymous, stranger (logged in, no member), viewer, editor, admin (of the project), superuser (no member of it)
+
+as status codes, or as `login` and `admin` for being sent to either page where one logs in; `a|b` where it depends on what runs.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+PEOPLE = ["anonymous", "stranger", "viewer", "editor", "admin", "superuser"]
+
+# Pages
+OPEN = "200 200 200 200 200 200"
+OPEN_NO = "405 405 405 405 405 405"
+NO = "login 405 405 405 405 405"
+ALL = "login 200 200 200 200 200"
+ALL_DO = "login 302 302 302 302 302"
+ALL_422 = "login 422 422 422 422 422"
+SEE = "login 404 200 200 200 404"
+EDIT = "login 404 403 200 200 404"
+EDIT_DO = "login 404 403 302 302 404"
+EDIT_422 = "login 404 403 422 422 404"
+ADMIN_DO = "login 404 403 403 302 404"
+# What belongs to one person, here the editor.
+OWNER = "login 404 404 200 404 404"
+OWNER_DO = "login 404 404 302 404 404"
+
+# API
+API_NO = "401 405 405 405 405 405"
+API_ALL = "401 200 200 200 200 200"
+API_SEE = "401 404 200 200 200 404"
+API_EDIT = "401 404 403 200 200 404"
+API_MAKE = "401 404 403 201 201 404"
+API_400 = "401 404 403 400 400 404"
+API_DELETE = "401 404 403 204 204 404"
+
+
+@dataclass(frozen=True)
+class Row:
+    of: str = ""
+    get: str = NO
+    post: str = NO
+    # For the API alone.
+    put: str = ""
+    patch: str = ""
+    delete: str = ""
+    body: dict[str, Any] = field(default_factory=dict)
+
+    def answers(self) -> dict[str, str]:
+        every = {"GET": self.get, "POST": self.post, "PUT": self.put, "PATCH": self.patch, "DELETE": self.delete}
+        return {method: answers for method, answers in every.items() if answers}
+
+
+def api(of: str = "", **answers: Any) -> Row:
+    """An endpoint: what is not named is not allowed."""
+    return Row(of, **({"get": API_NO, "post": API_NO, "put": API_NO, "patch": API_NO, "delete": API_NO} | answers))
+
+
+PAGES = {
+    "healthz": Row(get=OPEN, post=OPEN_NO),
+    "readyz": Row(get=" ".join(["200|503"] * 6), post=OPEN_NO),
+    "accounts:home": Row(get=ALL_DO),
+    "accounts:login": Row(get="200 302 302 302 302 302", post="200 302 302 302 302 302"),
+    "accounts:logout": Row(get=NO, post="login login login login login login"),
+    "accounts:signup": Row(get="404 404 404 404 404 404", post="404 404 404 404 404 404"),  # switched off
+    "accounts:password": Row(get=ALL, post=ALL_422, body={"old_password": "wrong"}),
+    "accounts:tokens": Row(get=ALL, post=ALL, body={"name": "laptop"}),
+    "accounts:token_revoke": Row("token", post=OWNER_DO),
+    "accounts:projects": Row(get=ALL),
+    "accounts:project_new": Row(get=ALL, post=ALL_DO, body={"name": "Fish"}),
+    "accounts:project": Row("project", get=SEE),
+    "accounts:members": Row("project", get=SEE, post=ADMIN_DO, body={"username": "stranger", "role": "viewer"}),
+    "accounts:member_role": Row("membership", post=ADMIN_DO, body={"role": "editor"}),
+    # The membership is the viewer's, who may leave.
+    "accounts:member_remove": Row("membership", post="login 404 302 403 302 404"),
+    "accounts:invitation_withdraw": Row("project_invitation", post=ADMIN_DO),
+    # The invitation is the stranger's.
+    "accounts:invitation_accept": Row("invitation", post="login 302 404 404 404 404"),
+    "accounts:invitation_decline": Row("invitation", post="login 302 404 404 404 404"),
+    "overview": Row("project", get=SEE),
+    "jump": Row(get=ALL),
+    "datasets:list": Row("project", get=SEE),
+    "datasets:new": Row("project", get=EDIT, post=EDIT_DO, body={"name": "Owls", "task_type": "detection"}),
+    "datasets:settings": Row("dataset", get=EDIT, post=EDIT_DO, body={"name": "Owls"}),
+    "datasets:delete": Row("dataset", post=EDIT_DO),
+    "datasets:image": Row("sample", get=SEE),
+    "datasets:thumb": Row("thumb", get=SEE),
+}
+
+API = {
+    "schema": api(get=OPEN, post=OPEN_NO, put=OPEN_NO, patch=OPEN_NO, delete=OPEN_NO),
+    "api-docs": api(get=OPEN, post=OPEN_NO, put=OPEN_NO, patch=OPEN_NO, delete=OPEN_NO),
+    "project-list": api(get=API_ALL),
+    "project-detail": api("project", get=API_SEE),
+    "dataset-list": api(
+        get=API_ALL, post="401 400 403 201 201 400", body={"project": "birds", "name": "Owls", "task_type": "detection"}
+    ),
+    "dataset-detail": api("dataset", get=API_SEE, patch=API_EDIT, delete=API_DELETE, body={"name": "Owls"}),
+    "sample-list": api("in_dataset", get=API_SEE),
+    "sample-detail": api("sample_in_dataset", get=API_SEE),
+    "sample-annotations": api("annotations", get=API_SEE),
+    "run-list": api("in_dataset", get=API_SEE),
+    "run-detail": api("run_in_dataset", get=API_SEE, delete=API_DELETE),
+}
+
+# The admin is for superusers; what they may do beside looking, by table. Rows that operations keep true are only looked at.
+ADMIN_TABLES = {
+    "auth_group": {"add", "change", "delete"},
+    "accounts_user": {"add", "change", "delete"},
+    "accounts_project": {"change"},
+    "accounts_membership": {"add", "change", "delete"},
+    "accounts_invitation": {"add", "change", "delete"},
+    "accounts_apitoken": {"delete"},
+    "datasets_dataset": {"change", "delete"},
+    "datasets_split": set(),
+    "datasets_category": set(),
+    "datasets_sample": set(),
+    "datasets_annotation": set(),
+    "datasets_datasetimport": set(),
+    "datasets_upload": set(),
+    "predictions_predictionrun": {"change", "delete"},
+    "predictions_predictedobject": set(),
+    "predictions_predictionimport": set(),
+}
+
+
+def staff(answer: int) -> str:
+    return f"login admin admin admin admin {answer}"
+
+
+def site(answer: int) -> str:
+    """Pages of the admin as a whole send everybody to its own log-in."""
+    return f"admin admin admin admin admin {answer}"
+
+
+def _admin_rows(table: str, allowed: set[str]) -> dict[str, Row]:
+    add, change, delete = (action in allowed for action in ("add", "change", "delete"))
+    # A form with nothing in it comes back with what is missing; one without fields is saved as it is.
+    changed = 302 if table == "predictions_predictionrun" else 200
+    return {
+        f"admin:{table}_changelist": Row(get=staff(200), post=staff(200)),
+        f"admin:{table}_add": Row(get=staff(200 if add else 403), post=staff(200 if add else 403)),
+        f"admin:{table}_history": Row(f"admin {table}", get=staff(200), post=staff(200)),
+        f"admin:{table}_change": Row(f"admin {table}", get=staff(200), post=staff(changed if change else 403)),
+        f"admin:{table}_delete": Row(
+            f"admin {table}", get=staff(200 if delete else 403), post=staff(302 if delete else 403), body={"post": "yes"}
+        ),
+    }
+
+
+ADMIN = {
+    "admin:index": Row(get=site(200), post=site(200)),
+    "admin:login": Row(get="200 200 200 200 200 302", post="200 200 200 200 200 200"),
+    # Whoever is not staff is not logged in there, and sent to its front page.
+    "admin:logout": Row(get="admin 302 302 302 302 405", post="admin 302 302 302 302 login"),
+    "admin:password_change": Row(get=site(200), post=site(200)),
+    "admin:password_change_done": Row(get=site(200), post=site(405)),
+    "admin:autocomplete": Row(get=site(403), post=site(405)),
+    "admin:jsi18n": Row(get=site(200), post=site(405)),
+    "admin:view_on_site": Row("view_on_site", get=staff(302), post=staff(302)),
+    "admin:app_list": Row("app", get=site(200), post=site(200)),
+    "admin:auth_user_password_change": Row("user", get=staff(200), post=staff(200)),
+} | {name: row for table, allowed in ADMIN_TABLES.items() for name, row in _admin_rows(table, allowed).items()}
+
+TABLE = PAGES | API | ADMIN
