@@ -61,7 +61,7 @@ class SampleViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 
 
 class RunSerializer(serializers.ModelSerializer):
-    split = serializers.CharField(source="split.name", default=None, read_only=True)
+    split = serializers.CharField(source="split.name", default=None, read_only=True, allow_null=True)
 
     class Meta:
         model = PredictionRun

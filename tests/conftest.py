@@ -1,11 +1,14 @@
 """Fixtures of the whole suite."""
 
+from pathlib import Path
+
 import pytest
 from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
 from tests.factories import make_user
+from tests.world import World
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +32,15 @@ def client_of():
         return client
 
     return build
+
+
+@pytest.fixture
+def media_in_tmp(settings: Settings, tmp_path: Path) -> None:
+    """What the storage keeps goes with the test."""
+    files = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path / "media"}}
+    settings.STORAGES = {**settings.STORAGES, "default": files}
+
+
+@pytest.fixture
+def world(db: None, media_in_tmp: None) -> World:
+    return World()

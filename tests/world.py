@@ -1,0 +1,82 @@
+"""A project with one of everything, and six people around it: for tests that walk all addresses."""
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.contrib.contenttypes.models import ContentType
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.test import Client
+from PIL import Image
+
+from accounts.models import ApiToken, Invitation
+from datasets.models import DatasetImport, JobStatus, Split, Upload
+from predictions.models import PredictionImport
+from tests.access_table import PEOPLE
+from tests.factories import (
+    make_annotation,
+    make_category,
+    make_dataset,
+    make_predicted_object,
+    make_project,
+    make_run,
+    make_sample,
+    make_user,
+)
+
+
+class World:
+    """A project with one of everything, and six people."""
+
+    def __init__(self) -> None:
+        self.people = {name: make_user(name) for name in PEOPLE[1:-1]}
+        self.people["superuser"] = make_user("superuser", is_staff=True, is_superuser=True)
+        admin, viewer, editor = self.people["admin"], self.people["viewer"], self.people["editor"]
+        project = make_project(admin, name="birds", viewer=viewer, editor=editor)
+        token, _ = ApiToken.issue(editor, "script")
+        invitation = Invitation.objects.create(project=project, user=self.people["stranger"], invited_by=admin)
+        dataset = make_dataset(project, name="birds")
+        category = make_category(dataset)
+        sample = make_sample(dataset, image=self.store_image(), image_format="PNG")
+        annotation = make_annotation(sample, category)
+        run = make_run(dataset)
+        predicted = make_predicted_object(run, sample, category)
+        job = DatasetImport.objects.create(dataset=dataset, source_name="a.json", status=JobStatus.FAILED)
+        prediction_job = PredictionImport.objects.create(dataset=dataset, source_name="b.json", status=JobStatus.FAILED)
+        upload = Upload.objects.create(project=project, owner=editor, file_name="a.json", size=10)
+        membership = project.memberships.get(user=viewer)
+        rows: list[Any] = [
+            project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
+            prediction_job, upload, membership, Group.objects.create(name="staff"), viewer,
+        ]  # fmt: skip
+        # The arguments of addresses, by what they are about.
+        self.arguments: dict[str, dict[str, Any]] = {
+            f"admin {row._meta.label_lower.replace('.', '_')}": {"object_id": row.pk} for row in rows
+        }
+        self.arguments |= {row._meta.model_name: {"pk": row.pk} for row in rows}
+        self.arguments |= {
+            "": {},
+            "project": {"slug": project.slug},
+            "membership": {"slug": project.slug, "pk": membership.pk},
+            "project_invitation": {"slug": project.slug, "pk": invitation.pk},
+            "token": {"pk": token.pk},
+            "thumb": {"pk": sample.pk, "size": 160},
+            "in_dataset": {"dataset_pk": dataset.pk},
+            "sample_in_dataset": {"dataset_pk": dataset.pk, "pk": sample.pk},
+            "annotations": {"dataset_pk": dataset.pk, "sample_pk": sample.pk},
+            "run_in_dataset": {"dataset_pk": dataset.pk, "pk": run.pk},
+            "app": {"app_label": "datasets"},
+            "user": {"id": viewer.pk},
+            "view_on_site": {"content_type_id": ContentType.objects.get_for_model(dataset).pk, "object_id": dataset.pk},
+        }
+
+    @staticmethod
+    def store_image() -> str:
+        Image.new("RGB", (8, 6)).save(file := ContentFile(b""), "PNG")
+        return default_storage.save("matrix.png", file)
+
+    def client(self, person: str) -> Client:
+        client = Client()
+        if person != "anonymous":
+            client.force_login(self.people[person])
+        return client
