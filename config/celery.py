@@ -1,10 +1,14 @@
 """Celery: queue `cpu` for imports and evaluation, queue `gpu` for models. No results are kept: the job's row is the truth."""
 
 import os
+import signal
 import warnings
 from typing import Any
 
 from celery import Celery
+from celery.signals import worker_process_init
+
+from config.embedded import places
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Messages are JSON, so a worker of root is not the danger that Celery warns of at length.
@@ -27,6 +31,12 @@ def broker_url() -> str:
     from config import embedded
 
     return settings.REDIS_URL or embedded.redis_broker_url(settings.DATA_DIR)
+
+
+@worker_process_init.connect
+def end_with_the_worker(**_: Any) -> None:
+    """In a process of the pool: be killed with the worker, however it ends. Its job's row says what became of it."""
+    places.tie_to_parent(signal.SIGKILL)
 
 
 app = TouchstoneCelery("touchstone")

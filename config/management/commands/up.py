@@ -4,22 +4,27 @@ import signal
 import socket
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
-from config import embedded
-from config.embedded import EmbeddedError, places
+from config import embedded, environment
+from config.embedded import places
+from config.embedded.tending import Tender
 from config.supervisor import Child, say, supervise
 
-READY_SECONDS = 60
-EVERYWHERE = ("127.0.0.1", "0.0.0.0", "::")  # noqa: S104 - compared with, never bound unasked
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound unasked
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Command(BaseCommand):
@@ -40,84 +45,132 @@ class Command(BaseCommand):
         stopping = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: stopping.set())
-        places.data_folder(settings.DATA_DIR)
-        with _only_one(settings.DATA_DIR):
+        with _only_one(places.data_folder(settings.DATA_DIR)):
             _refuse_taken_port(host, port)
-            own = self._start_services()
+            tender = Tender(settings.DATA_DIR, _servers(), partial(say, "up"))
             try:
-                self._prepare()
-                address = f"http://{'localhost' if host in EVERYWHERE else host}:{port}/"
-                greeter = threading.Thread(target=_greet, args=[address, options["demo"], stopping], daemon=True)
-                greeter.start()
+                tender.start()
+                _prepare()
                 if not stopping.is_set():
-                    supervise(children(host, port, options["workers"]), stopping)
+                    _run(tender, stopping, options)
             finally:
-                for service in own:
-                    service.stop(settings.DATA_DIR)
+                tender.stop()
                 say("up", "stopped")
 
-    def _start_services(self) -> list[Any]:
-        """Those servers that were not running before are this process's own, and end with it."""
-        own: list[Any] = []
-        wanted = [(embedded.postgres, settings.DATABASE_URL), (embedded.redis, settings.REDIS_URL)]
-        for service, address in wanted:
-            if address:
-                say("up", f"{service.NAME}: at the address that is set")
-                continue
-            try:
-                if service.process_id(settings.DATA_DIR) is None:
-                    own.append(service)
-                service.ensure_running(settings.DATA_DIR, tied=True)
-            except EmbeddedError as error:
-                raise CommandError(str(error)) from None
-            say("up", f"{service.NAME}: embedded, in {settings.DATA_DIR}")
-        return own
 
-    def _prepare(self) -> None:
-        say("up", "migrating the database")
-        call_command("migrate", interactive=False, verbosity=0)
-        if not settings.DEBUG:
-            call_command("collectstatic", interactive=False, verbosity=0)
+def _servers() -> list[Any]:
+    wanted = [(embedded.postgres, settings.DATABASE_URL), (embedded.redis, settings.REDIS_URL)]
+    for server, address in wanted:
+        if address:
+            say("up", f"{server.NAME}: at the address that is set")
+    return [server for server, address in wanted if not address]
+
+
+def _prepare() -> None:
+    say("up", "migrating the database")
+    call_command("migrate", interactive=False, verbosity=0)
+    connections.close_all()
+    if not settings.DEBUG:
+        call_command("collectstatic", interactive=False, verbosity=0)
+
+
+def _run(tender: Tender, stopping: threading.Event, options: dict[str, Any]) -> None:
+    tree = children(options["host"], options["port"], options["workers"])
+    greeting = Greeting(options["host"], options["port"], tree, demo=options["demo"])
+
+    def tend() -> None:
+        tender.tend()
+        greeting.go_on()
+
+    supervise(tree, stopping, tend)
 
 
 def children(host: str, port: int, workers: int) -> list[Child]:
-    python = sys.executable
-    celery = [python, "-m", "celery", "-A", "config", "--quiet"]
-    beat_file = settings.DATA_DIR / "beat-schedule"
-    cpu_workers = os.environ.get("TOUCHSTONE_CPU_WORKERS", "2")
+    celery = [sys.executable, "-m", "celery", "-A", "config", "--quiet"]
+    cpu_workers = environment.integer("TOUCHSTONE_CPU_WORKERS", 2, minimum=1)
     web = [
-        python, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port), "--workers", str(workers),
-        "--blocking-threads", "4", "--respawn-failed-workers", "--no-ws", "--log-level", "warning", "config.wsgi:application",
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port), "--workers", str(workers),
+        "--blocking-threads", "4", "--respawn-failed-workers", "--workers-kill-timeout", "10", "--no-ws", "--log-level", "warning",
+        "config.wsgi:application",
     ]  # fmt: skip
     worker = [*celery, "worker", "--loglevel", "info", "--without-gossip", "--without-mingle"]
-    # A worker that waits for a broker which is gone as well hears nothing but SIGKILL; its pool follows it by itself.
+    # A worker that waits for a broker which is gone as well hears nothing but SIGKILL; its pool is tied to it.
     signals: dict[str, Any] = {"stop_signal": signal.SIGQUIT, "orphan_signal": signal.SIGKILL}
     return [
-        Child("web", web),
-        Child("cpu", [*worker, "-Q", "cpu", "-n", "cpu@%h", "--concurrency", cpu_workers], **signals),
+        _child("web", web, host),
+        _child("cpu", [*worker, "-Q", "cpu", "-n", "cpu@%h", "--concurrency", str(cpu_workers)], **signals),
         # One process per device: models stay loaded in it.
-        Child("gpu", [*worker, "-Q", "gpu", "-n", "gpu@%h", "--concurrency", "1"], **signals),
-        Child("beat", [*celery, "beat", "--loglevel", "warning", "--schedule", str(beat_file)]),
+        _child("gpu", [*worker, "-Q", "gpu", "-n", "gpu@%h", "--concurrency", "1"], **signals),
+        _child("beat", [*celery, "beat", "--loglevel", "warning", "--schedule", str(settings.DATA_DIR / "beat-schedule")]),
     ]
 
 
-class _only_one:
+def _child(name: str, command: list[str], host: str = "", **further: Any) -> Child:
+    ours = {"TOUCHSTONE_DATA": str(settings.DATA_DIR), places.TENDED: "1", "PYTHONUNBUFFERED": "1"}
+    if host and host not in EVERYWHERE:
+        # Who is told to listen at an address is asked for by that address.
+        ours["TOUCHSTONE_HOSTS"] = ",".join([*settings.ALLOWED_HOSTS, _in_address(host)])
+    return Child(name, command, folder=settings.BASE_DIR, environment=os.environ | ours, **further)
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class Greeting:
+    """Says when the web server answers, and fills the demo then."""
+
+    def __init__(self, host: str, port: int, tree: list[Child], *, demo: bool) -> None:
+        self.host, self.tree = host, tree
+        self.address = f"http://{'localhost' if host in (*EVERYWHERE, *LOOPBACK) else _in_address(host)}:{port}/"
+        own = host if host not in EVERYWHERE else "localhost"
+        self.probe = f"http://{_in_address(own)}:{port}/healthz"
+        fill = [sys.executable, "manage.py", "demo", "--address", self.address]
+        self.demo = _child("demo", fill, once=True) if demo else None
+        self.answers = self.done = False
+
+    def go_on(self) -> None:
+        """One step further, without waiting."""
+        if self.done:
+            return
+        if not self.answers:
+            self.answers = _answers(self.probe)
+        elif self.demo and not self.demo.process:
+            self.demo.start()
+            self.tree.append(self.demo)
+        elif not self.demo or self.demo.has_ended():
+            self._say_ready()
+
+    def _say_ready(self) -> None:
+        self.done = True
+        if self.demo and self.demo.process and self.demo.process.returncode:
+            say("up", "the demo project could not be filled: see the lines of 'demo' above")
+        if self.host in EVERYWHERE and not set(settings.ALLOWED_HOSTS) - {*LOOPBACK, "[::1]"}:
+            say("up", "answers by the names localhost and 127.0.0.1 only; set TOUCHSTONE_HOSTS to the names of this machine")
+        say("up", f"Touchstone is ready at {self.address} (Ctrl-C stops it)")
+
+
+def _answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address, timeout=1).close()  # noqa: S310 - our own address
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
     """One `up` per data folder."""
-
-    def __init__(self, data_dir: Any) -> None:
-        self.file = data_dir / "up.lock"
-
-    def __enter__(self) -> None:
-        self.opened = self.file.open("a")
+    with (data_dir / "up.lock").open("a") as file:
         try:
-            fcntl.flock(self.opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CommandError(
-                f"Another 'manage.py up' runs on {settings.DATA_DIR}. Stop it, or set TOUCHSTONE_DATA to another folder."
+                f"Another 'manage.py up' runs on {data_dir}. Stop it, or set TOUCHSTONE_DATA to another folder."
             ) from None
-
-    def __exit__(self, *_: object) -> None:
-        self.opened.close()
+        yield
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
@@ -125,21 +178,7 @@ def _refuse_taken_port(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+        except OverflowError:
+            raise CommandError(f"There is no port {port}. Choose one from 1 to 65535 with --port.") from None
         except OSError as error:
             raise CommandError(f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port.") from None
-
-
-def _greet(address: str, demo: bool, stopping: threading.Event) -> None:
-    """Say when the web server answers; fill the demo then."""
-    deadline = time.monotonic() + READY_SECONDS
-    while not stopping.is_set() and time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"{address}healthz", timeout=2)  # noqa: S310 - our own address
-            break
-        except urllib.error.HTTPError:
-            break
-        except OSError:
-            time.sleep(0.2)
-    if demo and not stopping.is_set():
-        call_command("demo", address=address)
-    say("up", f"Touchstone is ready at {address} (Ctrl-C stops it)")
