@@ -31,6 +31,9 @@ TESTING = "pytest" in sys.modules
 
 # --- Places ----------------------------------------------------------------------------------------------------------
 DATA_DIR = Path(env.text("TOUCHSTONE_DATA", str(BASE_DIR / "var"))).expanduser().resolve()
+if TESTING:
+    # Servers and files of their own: tests never meet the queue, the cache or the pictures of what is in use.
+    DATA_DIR /= "tests"
 IMPORT_ROOTS = env.folders("TOUCHSTONE_IMPORT_ROOTS")
 MEDIA_ROOT = DATA_DIR / "media"
 UPLOAD_ROOT = DATA_DIR / "uploads"
@@ -121,9 +124,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}},
     "staticfiles": {
         "BACKEND": (
-            "django.contrib.staticfiles.storage.StaticFilesStorage"
-            if DEBUG or TESTING
-            else "config.static_files.StaticFiles"
+            "django.contrib.staticfiles.storage.StaticFilesStorage" if DEBUG or TESTING else "config.static_files.StaticFiles"
         )
     },
 }

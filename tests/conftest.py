@@ -3,12 +3,30 @@
 from pathlib import Path
 
 import pytest
+from django.conf import settings as configured
 from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
+from config import embedded
 from tests.factories import make_user
 from tests.world import World
+
+SERVERS = [embedded.postgres, embedded.redis]
+ran_before = pytest.StashKey[list]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ran_before] = [server for server in SERVERS if server.process_id(configured.DATA_DIR) is not None]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The embedded servers that this session started end with it; those that ran before go on."""
+    if hasattr(config, "workerinput"):
+        return  # a part of a parallel session: the whole of it cleans up
+    for server in SERVERS:
+        if server not in config.stash[ran_before]:
+            server.stop(configured.DATA_DIR)
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ LARGEST_LOG = 10 * 1024**2
 PR_SET_PDEATHSIG = 1
 # Set by `manage.py up` for its children: it looks after the servers, they only wait for it.
 TENDED = "TOUCHSTONE_SERVERS_TENDED"
-TENDER_SECONDS = 60
+TENDER_SECONDS = 20
 
 OUR_NAMES = re.compile(r"(postgres|redis|beat|demo|up)\b.*|run|media|uploads|scratch|staticfiles|tests|lost\+found")
 

@@ -50,6 +50,8 @@ def ensure_running(data_dir: Path, *, tied: bool = False) -> dict[str, str]:
 
 def process_id(data_dir: Path) -> int | None:
     """Of the running server (0: in another container), or None. A stale postmaster.pid does not deceive."""
+    if not data_dir.exists():
+        return None
     folder = data_dir / NAME
     try:
         pid = int((folder / "postmaster.pid").read_text().split("\n", 1)[0])
