@@ -8,14 +8,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import contourpy
-import numpy as np
-from pycocotools import mask as coco_mask
-
 Box = tuple[float, float, float, float]
 Segmentation = list[list[float]] | dict[str, Any]
 
 LARGEST_SIDE = 100_000
+
+
+def _coco_mask() -> Any:
+    """pycocotools' masks. Loaded, with numpy, on first use: a file of boxes alone is often read in less time than that."""
+    from pycocotools import mask
+
+    return mask
+
 
 
 def xyxy_to_xywh(left: float, top: float, right: float, bottom: float) -> Box:
@@ -67,7 +71,7 @@ def _checked_rle(value: dict[str, Any], width: int | None, height: int | None) -
 def _compressed(counts: list[Any], size: list[int]) -> str:
     if not all(type(run) is int and run >= 0 for run in counts) or sum(counts) != size[0] * size[1]:
         raise ValueError(f"the RLE's runs do not add up to {size[0]} x {size[1]} pixels")
-    encoded = coco_mask.frPyObjects({"size": size, "counts": counts}, size[0], size[1])
+    encoded = _coco_mask().frPyObjects({"size": size, "counts": counts}, size[0], size[1])
     return str(encoded["counts"].decode("ascii"))
 
 
@@ -100,14 +104,14 @@ def decoded_length(counts: str) -> int:
 def segmentation_area(segmentation: Segmentation, width: int | None = None, height: int | None = None) -> float:
     """Area in pixels: of polygons by the shoelace formula, of an RLE by counting."""
     if isinstance(segmentation, dict):
-        return float(coco_mask.area(_as_bytes(segmentation)))
+        return float(_coco_mask().area(_as_bytes(segmentation)))
     return float(sum(abs(_shoelace(polygon)) for polygon in segmentation))
 
 
 def segmentation_bounds(segmentation: Segmentation, width: int | None = None, height: int | None = None) -> Box:
     """The box around the mask."""
     if isinstance(segmentation, dict):
-        left, top, across, down = (float(value) for value in coco_mask.toBbox(_as_bytes(segmentation)))
+        left, top, across, down = (float(value) for value in _coco_mask().toBbox(_as_bytes(segmentation)))
         return left, top, across, down
     xs = [x for polygon in segmentation for x in polygon[0::2]]
     ys = [y for polygon in segmentation for y in polygon[1::2]]
@@ -133,7 +137,10 @@ def mask_to_path(segmentation: Segmentation) -> str:
 
 def _outlines(rle: dict[str, Any]) -> list[Any]:
     """Contours at half height around the set pixels; pixel centres lie at .5, a border of nothing closes the edges."""
-    pixels = np.pad(coco_mask.decode(_as_bytes(rle)), 1).astype(float)
+    import contourpy
+    import numpy as np
+
+    pixels = np.pad(_coco_mask().decode(_as_bytes(rle)), 1).astype(float)
     lines = contourpy.contour_generator(z=pixels, name="serial", line_type=contourpy.LineType.Separate).lines(0.5)
     return [line - 0.5 for line in lines]  # type: ignore[operator]
 

@@ -19,6 +19,7 @@ from datasets.importers.problems import ImportRefused, ProblemLog
 LONGEST_NAME = 1_000
 # A heuristic speaks up when this share of the boxes looks that way.
 TELLING_SHARE = 0.05
+NUMBERS = frozenset((int, float))
 
 Size = tuple[int | None, int | None]
 
@@ -39,8 +40,6 @@ class Seen:
     categories: dict[Any, str] = field(default_factory=dict)
     keypoint_counts: dict[str, int] = field(default_factory=dict)
     annotation_ids: set[Any] = field(default_factory=set)
-    unknown_categories: set[Any] = field(default_factory=set)
-    unknown_images: set[Any] = field(default_factory=set)
     boxes: int = 0
     past_the_edge: int = 0
     like_xyxy: int = 0
@@ -175,42 +174,40 @@ def add_image_file(record: SampleRecord, finder: ImageFinder, problems: ProblemL
 
 def annotation_record(row: Any, number: int, fixes: frozenset[str], seen: Seen, problems: ProblemLog) -> AnnotationRecord:
     """One of "annotations", checked in full. Raises RowRefused."""
-    image = _field(row, "image_id")
-    known = None if isinstance(image, (bool, list, dict)) else seen.sizes.get(image)
-    if known is None:
-        seen.unknown_images.add(str(image)[:40])
-        raise RowRefused("unknown_image", f"image_id {_short(image)}")
-    if "category_id" not in row and "caption" in row:
-        raise RowRefused("captions_ignored", "")
-    sample, size = known
-    category = _category(row, seen)
-    mask, mask_area = _mask(row.get("segmentation"), size)
+    sample, size, category = _references(row, seen)
+    mask, mask_area = _mask(row["segmentation"], size) if row.get("segmentation") else (None, None)
     box = _box(row.get("bbox"), size, fixes, seen)
     if box is None and mask is not None:
         box = shapes.segmentation_bounds(mask)
-    keypoints = _keypoints(row.get("keypoints"), seen.keypoint_counts[category])
+    keypoints = _keypoints(row["keypoints"], seen.keypoint_counts[category]) if row.get("keypoints") else None
     area, rule = _area(row.get("area"), mask_area, box)
+    # By position: this runs once per row of a file with millions.
     return AnnotationRecord(
-        sample_id=sample,
-        category_id=category,
-        bbox=box,
-        area=area,
-        area_rule=rule,
-        is_crowd=row.get("iscrowd") in (1, True),
-        segmentation=mask,
-        keypoints=keypoints,
-        external_id=_own_id(row, number, seen, problems),
-        row=number,
-    )
+        sample, category, box, area, rule, row.get("iscrowd") in (1, True), mask, keypoints,
+        _own_id(row, number, seen, problems), number,
+    )  # fmt: skip
 
 
-def _category(row: dict[str, Any], seen: Seen) -> str:
-    value = _field(row, "category_id")
-    found = None if isinstance(value, (bool, list, dict)) else seen.categories.get(value)
-    if found is None:
-        seen.unknown_categories.add(str(value)[:40])
-        raise RowRefused("unknown_category", f"category_id {_short(value)}")
-    return found
+def _references(row: Any, seen: Seen) -> tuple[str, Size, str]:
+    """The sample's id and size, and the category's id. Raises RowRefused."""
+    try:
+        image, kind = row["image_id"], row["category_id"]
+        known, category = seen.sizes[image], seen.categories[kind]
+        # True would be found as 1.
+        if image.__class__ is not bool and kind.__class__ is not bool:
+            return *known, category
+    except (KeyError, TypeError):
+        pass
+    raise _reference_refusal(row, seen)
+
+
+def _reference_refusal(row: Any, seen: Seen) -> RowRefused:
+    image = _field(row, "image_id")
+    if isinstance(image, (bool, list, dict)) or image not in seen.sizes:
+        return RowRefused("unknown_image", f"image_id {_short(image)}")
+    if "category_id" not in row and "caption" in row:
+        return RowRefused("captions_ignored", "")
+    return RowRefused("unknown_category", f"category_id {_short(_field(row, 'category_id'))}")
 
 
 def _own_id(row: dict[str, Any], number: int, seen: Seen, problems: ProblemLog) -> str:
@@ -218,19 +215,20 @@ def _own_id(row: dict[str, Any], number: int, seen: Seen, problems: ProblemLog) 
     if value is None:
         return ""
     text = id_text(value)
-    if value in seen.annotation_ids:
-        problems.add("duplicate_id", row=number, where="annotations", detail=f"id {text}", rejected=False)
+    known = len(seen.annotation_ids)
     seen.annotation_ids.add(value)
+    if len(seen.annotation_ids) == known:
+        problems.add("duplicate_id", row=number, where="annotations", detail=f"id {text}", rejected=False)
     return text
 
 
 def _box(value: Any, size: Size, fixes: frozenset[str], seen: Seen) -> shapes.Box | None:
     """The box after the fixes that are on, or None where there is none. What it looks like is noted."""
-    if value is None or value == []:
+    if not value and (value is None or value == []):
         return None
     if not isinstance(value, list) or len(value) != 4:
         raise RowRefused("not_numeric", f"bbox is {_short(value)}, not four numbers")
-    x, y, width, height = (number_of(part, "bbox") for part in value)
+    x, y, width, height = value if plain_numbers(value) else [number_of(part, "bbox") for part in value]
     across, down = size
     if "scale_fractions" in fixes and across and down:
         x, y, width, height = x * across, y * down, width * across, height * down
@@ -258,9 +256,7 @@ def _note_looks(box: shapes.Box, across: int, down: int, seen: Seen) -> None:
     seen.like_fractions += max(box) <= 1.0
 
 
-def _mask(value: Any, size: Size) -> tuple[shapes.Segmentation | None, float | None]:
-    if not value:
-        return None, None
+def _mask(value: Any, size: Size) -> tuple[shapes.Segmentation, float]:
     try:
         mask = shapes.normalise_segmentation(value, *size)
     except ValueError as error:
@@ -268,9 +264,7 @@ def _mask(value: Any, size: Size) -> tuple[shapes.Segmentation | None, float | N
     return mask, shapes.segmentation_area(mask)
 
 
-def _keypoints(value: Any, expected: int) -> list[float] | None:
-    if not value:
-        return None
+def _keypoints(value: Any, expected: int) -> list[float]:
     if not isinstance(value, list) or len(value) % 3:
         raise RowRefused("bad_keypoints", "keypoints is not a list of x, y, visibility")
     if expected and len(value) != 3 * expected:
@@ -302,15 +296,24 @@ def _conclude(seen: Seen, problems: ProblemLog) -> None:
 
 def id_text(value: Any) -> str:
     """An id verbatim as text; a whole number written as 7.0 is 7. Raises RowRefused."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    if value.__class__ is int:
+        return str(value)
+    if isinstance(value, bool) or not isinstance(value, (float, str)):
         raise RowRefused("not_numeric", f"id is {_short(value)}")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return _name(str(value))
 
 
+def plain_numbers(values: list[Any]) -> bool:
+    """The quick look that nearly every row passes: whole or floating numbers of an ordinary size."""
+    return {value.__class__ for value in values} <= NUMBERS and min(values) > -1e300 and max(values) < 1e300
+
+
 def number_of(value: Any, name: str) -> float:
     """A finite number. Raises RowRefused. The stream hands NaN and Infinity over as empty text."""
+    if value.__class__ in NUMBERS and -1e300 < value < 1e300:
+        return float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise RowRefused(
             "not_a_number" if value == "" else "not_numeric", f"{name} is {_short(value) if value != '' else 'NaN'}"
