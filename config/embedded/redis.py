@@ -24,10 +24,10 @@ port 0
 unixsocket "{socket}"
 unixsocketperm 700
 requirepass {password}
-dir "{folder}"
+dir .
 appendonly yes
 save ""
-pidfile "{folder}/redis.pid"
+pidfile redis.pid
 daemonize no
 """
 
@@ -107,7 +107,7 @@ def _start(data_dir: Path, socket: Path, *, tied: bool) -> None:
 
 def _launch(data_dir: Path, socket: Path, *, tied: bool) -> "subprocess.Popen[bytes]":
     folder = places.private_folder(data_dir / NAME)
-    configuration = CONFIGURATION.format(socket=socket, password=places.password(data_dir, NAME), folder=folder)
+    configuration = CONFIGURATION.format(socket=socket, password=places.password(data_dir, NAME))
     binary = _binary()
     with places.open_log(_log(data_dir)) as log:
         process = subprocess.Popen(
@@ -116,7 +116,7 @@ def _launch(data_dir: Path, socket: Path, *, tied: bool) -> "subprocess.Popen[by
             stdout=log,
             stderr=log,
             start_new_session=True,
-            cwd="/",
+            cwd=folder,
             umask=0o077,
             preexec_fn=partial(places.tie_to_parent, signal.SIGTERM) if tied else None,
         )
