@@ -57,6 +57,7 @@ app.conf.update(
     worker_send_task_events=False,
     beat_schedule={
         "ring-forgotten-jobs": {"task": "datasets.tasks.ring_forgotten_jobs", "schedule": 30.0},
+        "sweep-uploads": {"task": "datasets.tasks.sweep_uploads", "schedule": 3600.0},
     },
 )
 app.autodiscover_tasks()

@@ -193,6 +193,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024**2
+FILE_UPLOAD_HANDLERS = ["datasets.receiving.ReceivedFileHandler"]
 
 # --- API -------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -5,6 +5,7 @@ from celery import shared_task
 from datasets.models import DatasetImport
 from datasets.recovery import ring_forgotten
 from datasets.runner import run_job
+from datasets.uploads import remove_stale_uploads
 from datasets.work import work_on
 
 
@@ -18,3 +19,8 @@ def run_dataset_import(job_id: int) -> None:
 @shared_task
 def ring_forgotten_jobs() -> None:
     ring_forgotten()
+
+
+@shared_task
+def sweep_uploads() -> None:
+    remove_stale_uploads()

@@ -90,7 +90,12 @@ PAGES = {
     "datasets:thumb": Row("thumb", get=SEE),
 }
 
+# The protocol's version is asked for before anything else; who may upload is in tests/datasets/test_uploads.py.
+NO_TUS = "401 412 412 412 412 412"
+
 API = {
+    "datasets:uploads": api(post=NO_TUS),
+    "datasets:upload": api("upload", patch=NO_TUS, delete=NO_TUS),
     "schema": api(get=OPEN, post=OPEN_NO, put=OPEN_NO, patch=OPEN_NO, delete=OPEN_NO),
     "api-docs": api(get=OPEN, post=OPEN_NO, put=OPEN_NO, patch=OPEN_NO, delete=OPEN_NO),
     "project-list": api(get=API_ALL),
