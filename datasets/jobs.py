@@ -20,6 +20,7 @@ def start_dataset_import(
     upload: Upload | None = None,
     path: Path | None = None,
     images: Path | None = None,
+    images_upload: Upload | None = None,
     importer: str = "",
     fixes: Collection[str] = (),
     replace: bool = False,
@@ -27,8 +28,8 @@ def start_dataset_import(
 ) -> DatasetImport:
     """The row of a new import, queued. Raises ImportRefused for a source, importer or fix that cannot be."""
     job = make_dataset_import(
-        user, dataset, split=split, upload=upload, path=path, images=images, importer=importer,
-        fixes=fixes, replace=replace, dry_run=dry_run,
+        user, dataset, split=split, upload=upload, path=path, images=images, images_upload=images_upload,
+        importer=importer, fixes=fixes, replace=replace, dry_run=dry_run,
     )  # fmt: skip
     tasks.run_dataset_import.delay_on_commit(job.pk)
     return job

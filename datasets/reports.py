@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
 from django.core.files import File
@@ -56,7 +56,17 @@ def recorded_rejects(job: ImportJob) -> Iterator[ProblemLog]:
             yield problems
         finally:
             file.flush()
-            if file.tell():
-                file.seek(0)
-                name = default_storage.save(f"rejects/{job._meta.model_name}-{job.pk}.jsonl", File(file))
-                type(job)._default_manager.filter(pk=job.pk).update(rejects_file=name)
+            _keep(job, file)
+
+
+def _keep(job: ImportJob, file: IO[str]) -> None:
+    """In place of those of an earlier look."""
+    rows = type(job)._default_manager.filter(pk=job.pk)
+    earlier = rows.values_list("rejects_file", flat=True).first()
+    name = ""
+    if file.tell():
+        file.seek(0)
+        name = default_storage.save(f"rejects/{job._meta.model_name}-{job.pk}.jsonl", File(file))
+    rows.update(rejects_file=name)
+    if earlier:
+        default_storage.delete(earlier)

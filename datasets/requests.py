@@ -17,6 +17,7 @@ def make_dataset_import(
     upload: Upload | None,
     path: Path | None,
     images: Path | None,
+    images_upload: Upload | None = None,
     importer: str,
     fixes: Collection[str],
     replace: bool,
@@ -27,6 +28,8 @@ def make_dataset_import(
         raise ImportRefused(f"There is no importer {importer!r}.", remedy=f"The importers: {', '.join(IMPORTERS)}.")
     check_fixes(fixes)
     check_source(upload, path)
+    if images_upload is not None:
+        _check_complete(images_upload)
     return DatasetImport.objects.create(
         dataset=dataset,
         created_by=user,
@@ -35,6 +38,7 @@ def make_dataset_import(
         source_name=upload.file_name if upload else str(path),
         split_name=split,
         images_path=str(images or ""),
+        images_upload=images_upload,
         importer=importer,
         fixes=sorted(set(fixes)),
         replace=replace,
@@ -51,11 +55,16 @@ def check_source(upload: Upload | None, path: Path | None) -> None:
     """One source, and there."""
     if (upload is None) == (path is None):
         raise ImportRefused("An import needs one source.", remedy="Upload a file, or name a path on the server; not both.")
-    if upload is not None and not upload.is_complete:
+    if upload is not None:
+        _check_complete(upload)
+    if path is not None and not path.exists():
+        raise ImportRefused("There is no such file or folder.", where=str(path), remedy="Check the path.")
+
+
+def _check_complete(upload: Upload) -> None:
+    if not upload.is_complete:
         raise ImportRefused(
-            "The upload is not complete yet.",
+            f"The upload of {upload.file_name} is not complete yet.",
             where=f"{upload.received:,} of {upload.size:,} bytes arrived",
             remedy="Let it finish, or resume it.",
         )
-    if path is not None and not path.exists():
-        raise ImportRefused("There is no such file or folder.", where=str(path), remedy="Check the path.")

@@ -88,7 +88,8 @@ def run_job(job: Job, work: Work, listener: Callable[[int, int, str], None] | No
     except JobCancelled:
         log.info("%s was cancelled", job)
     except ImportRefused as refusal:
-        job.finish(JobStatus.FAILED, error=refusal.in_words())
+        told = {"message": refusal.message, "where": refusal.where, "remedy": refusal.remedy}
+        job.finish(JobStatus.FAILED, error=refusal.in_words(), report=job.report | {"refusal": told})
     except Exception as error:
         log.exception("%s failed", job)
         job.finish(

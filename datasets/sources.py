@@ -1,10 +1,11 @@
 """Where an import reads from: an upload, or a path on the server that it may read."""
 
+import os
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from django.conf import settings
 from datasets import archives, importers
 from datasets.importers.base import Record, Source
 from datasets.importers.problems import ImportRefused, ProblemLog
-from datasets.models import DatasetImport
+from datasets.models import DatasetImport, Upload
 from datasets.models.imports import ImportJob
 from datasets.runner import Heartbeat
+from datasets.uploads import clean_file_name
 
 Progress = Callable[[int, int, str], None]
 
@@ -55,22 +57,23 @@ def server_path(text: str) -> Path:
 @contextmanager
 def opened(job: ImportJob, progress: Progress) -> Iterator[Path]:
     """The file or folder that the job imports; a ZIP archive is unpacked into a scratch folder for as long as it takes."""
-    path = _raw_path(job)
-    if path.is_file() and zipfile.is_zipfile(path):
-        with _unpacked(path, progress) as folder:
-            yield folder
-    else:
+    with _unpacked_or_itself(job.upload, job.source_path, job.source_name, progress) as path:
         yield path
 
 
 @contextmanager
 def records(job: DatasetImport, heartbeat: Heartbeat, problems: ProblemLog) -> Iterator[tuple[str, Iterator[Record]]]:
     """The importer's key and the records of the job's source."""
-    with opened(job, heartbeat.progress) as path:
+    with ExitStack() as stack:
+        path = stack.enter_context(opened(job, heartbeat.progress))
+        images = path if path.is_dir() else None  # file names are looked up below a folder or an unpacked archive
+        if job.images_path or job.images_upload:
+            name = job.images_upload.file_name if job.images_upload else job.images_path
+            images = stack.enter_context(_unpacked_or_itself(job.images_upload, job.images_path, name, heartbeat.progress))
         key = job.importer or importers.sniff(path)
         source = Source(
             path=path,
-            images=_images_folder(job, path),
+            images=images,
             split=job.split_name,
             task_type=job.dataset.task_type,
             fixes=frozenset(job.fixes),
@@ -79,41 +82,50 @@ def records(job: DatasetImport, heartbeat: Heartbeat, problems: ProblemLog) -> I
         yield key, importers.get_importer(key).read(source, problems)
 
 
-def _images_folder(job: DatasetImport, path: Path) -> Path | None:
-    """The named folder; for an unpacked archive or a folder, that itself: file names are looked up below it."""
-    if job.images_path:
-        return Path(job.images_path)
-    return path if path.is_dir() else None
-
-
-def _raw_path(job: ImportJob) -> Path:
-    if job.source_path:
-        path = Path(job.source_path)
-    elif job.upload is not None:
-        path = job.upload.path
-    else:
-        raise ImportRefused("The uploaded file is gone.", remedy="Upload it again.")
+@contextmanager
+def _unpacked_or_itself(upload: Upload | None, path_text: str, name: str, progress: Progress) -> Iterator[Path]:
+    if not upload and not path_text:
+        raise ImportRefused("The uploaded file is gone.", where=name, remedy="Upload it again.")
+    path = upload.path if upload else Path(path_text)
     if not path.exists():
-        raise ImportRefused("The source is no longer there.", where=job.source_name, remedy="Put it back, or upload it again.")
-    return path
+        raise ImportRefused("The source is no longer there.", where=name, remedy="Put it back, or upload it again.")
+    with _scratch_folder() as folder:
+        if path.is_file() and zipfile.is_zipfile(path):
+            yield _unpack(path, folder, progress)
+        else:
+            yield _under_its_name(upload, folder) if upload else path
 
 
 @contextmanager
-def _unpacked(path: Path, progress: Progress) -> Iterator[Path]:
+def _scratch_folder() -> Iterator[Path]:
     settings.SCRATCH_ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="zip-", dir=settings.SCRATCH_ROOT))
+    folder = Path(tempfile.mkdtemp(prefix="source-", dir=settings.SCRATCH_ROOT))
     try:
-        archives.extract_zip(
-            path,
-            folder,
-            max_files=settings.MAX_ARCHIVE_FILES,
-            max_bytes=settings.MAX_ARCHIVE_BYTES,
-            max_ratio=200,
-            progress=lambda done, total: progress(done, total, "unpacking the archive"),
-        )
-        yield _only_folder(folder)
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unpack(path: Path, folder: Path, progress: Progress) -> Path:
+    archives.extract_zip(
+        path,
+        folder,
+        max_files=settings.MAX_ARCHIVE_FILES,
+        max_bytes=settings.MAX_ARCHIVE_BYTES,
+        max_ratio=200,
+        progress=lambda done, total: progress(done, total, "unpacking the archive"),
+    )
+    return _only_folder(folder)
+
+
+def _under_its_name(upload: Upload, folder: Path) -> Path:
+    """Importers go by a file's ending and speak of it by name; the upload's bytes lie under a name of ours."""
+    named = folder / clean_file_name(upload.file_name)
+    try:
+        os.link(upload.path, named)
+    except OSError:  # a file system without hard links
+        named.symlink_to(upload.path)
+    return named
 
 
 def _only_folder(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from datasets.work import work_on
 
 @shared_task
 def run_dataset_import(job_id: int) -> None:
-    job = DatasetImport.objects.select_related("dataset", "upload", "created_by").filter(pk=job_id).first()
+    job = DatasetImport.objects.select_related("dataset", "upload", "images_upload").filter(pk=job_id).first()
     if job is not None:
         run_job(job, lambda heartbeat: work_on(job, heartbeat))
 

@@ -50,7 +50,21 @@ class Signs:
 
 def examine(job: PredictionImport, results: ResultsFile, truth: Truth) -> None:
     """Look at every row, store nothing; the job becomes a draft with the doctor's report."""
-    problems, tally, signs = ProblemLog(), copying.Tally(), Signs()
+    with reports.recorded_rejects(job) as problems:
+        found = _examined(job, results, truth, problems)
+    counts = found["predictions"]
+    if not job.finish(
+        JobStatus.DRAFT,
+        report=found,
+        read_count=counts["read"],
+        stored_count=counts["stored"],
+        rejected_count=counts["rejected"],
+    ):
+        raise JobCancelled
+
+
+def _examined(job: PredictionImport, results: ResultsFile, truth: Truth, problems: ProblemLog) -> dict[str, Any]:
+    tally, signs = copying.Tally(), Signs()
     fixes = frozenset(job.fixes)
     offered: set[str] = {"match_file_stem", "map_by_name"} if results.is_dictionary else set()
     plain = Truth(dict(truth.samples), dict(truth.categories), file_names=truth.file_names, category_names=truth.category_names)
@@ -63,14 +77,7 @@ def examine(job: PredictionImport, results: ResultsFile, truth: Truth) -> None:
     offered |= box_fixes(signs, problems)
     found = report(job, tally, problems, offered=offered | set(fixes))
     found["categories"] = _categories(tally, truth)
-    if not job.finish(
-        JobStatus.DRAFT,
-        report=found,
-        read_count=tally.read,
-        stored_count=tally.stored,
-        rejected_count=found["predictions"]["rejected"],
-    ):
-        raise JobCancelled
+    return found
 
 
 def _read(

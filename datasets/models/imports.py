@@ -42,6 +42,9 @@ class DatasetImport(ImportJob):
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="imports")
     importer = models.CharField(max_length=40, help_text="Key of the importer; empty: found out from the source.", blank=True)
+    images_upload = models.ForeignKey(
+        Upload, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", help_text="A ZIP of the image files."
+    )
     images_path = models.TextField(blank=True, help_text="The folder of the image files, where it is not the source itself.")
     replace = models.BooleanField(default=False, help_text="Replace the split where it holds samples already.")
 
