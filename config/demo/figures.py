@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from config.demo.scenes import COLUMNS, ROWS, Circle, Picture, Table, Thing, lay_spread
-from config.demo.surfaces import Floats, Rng, noise
+from config.demo.surfaces import Floats, Rng
 from config.demo.things import Colour, Sprite, grid, plain, sprite, vary
 
 KEYPOINTS = [
@@ -117,7 +117,7 @@ def _limb(rng: Rng, length: float, angle: float, thick: float, thin: float, wood
 
 
 def _wood(rng: Rng, x: Floats, y: Floats, wood: Colour) -> Floats:
-    grain = np.sin(y * 1.1 + 0.02 * x + noise(rng, *x.shape, (30, 30), 1) + rng.uniform(0, 6))
+    grain = np.sin(y * 1.1 + 0.02 * x + 0.8 * np.sin(0.05 * x + rng.uniform(0, 6)))
     return plain(x.shape, wood) * (1 + 0.035 * grain)[..., None].astype(np.float32)
 
 

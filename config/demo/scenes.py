@@ -5,6 +5,7 @@ Pixels count from the upper left corner; boxes are COCO's x, y, width, height.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import contourpy
@@ -61,47 +62,59 @@ class Picture:
     clutter: list[Clutter] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Laid:
+    """What was laid under one label: pixels of all its sprites, seen or not, and the part of the table they touch."""
+
+    name: str
+    is_crowd: bool
+    size: int = 0
+    top: int = ROWS
+    left: int = COLUMNS
+    bottom: int = 0
+    right: int = 0
+
+
 class Table:
     """A tabletop on which sprites are laid one over the other; `owner` (rows, columns) says whose each pixel is."""
 
     def __init__(self, rng: Rng, rows: int = ROWS, columns: int = COLUMNS) -> None:
         self.rng = rng
-        self.image = cut_tabletop(rng, rows, columns)
-        self.owner = np.full((rows, columns), -1, np.int32)
-        self.laid: list[tuple[str, int, bool]] = []  # name, whole size in pixels, crowd
+        self.image = Image.fromarray(cut_tabletop(rng, rows, columns))
+        self.owner = np.full((rows, columns), -1, np.int16)
+        self.laid: list[Laid] = []
 
     def label(self, name: str, *, is_crowd: bool = False) -> int:
         """A new number for what is laid next."""
-        self.laid.append((name, 0, is_crowd))
+        self.laid.append(Laid(name, is_crowd))
         return len(self.laid) - 1
 
     def lay(self, sprite: Sprite, x: float, y: float, number: int = -1) -> None:
         """Shadow and thing, centred at x, y, owned by the labelled thing of that number, or by none."""
-        self._cast_shadow(sprite, x, y)
-        place, part = self._windows(sprite.cover.shape, x, y)
-        cover = sprite.cover[part][..., None]
-        self.image[place] += (sprite.colour[part] - self.image[place]) * cover
-        self.owner[place][sprite.cover[part] > 0.5] = number
-        if number >= 0:
-            name, size, is_crowd = self.laid[number]
-            self.laid[number] = name, size + int((sprite.cover > 0.5).sum()), is_crowd
-
-    def _cast_shadow(self, sprite: Sprite, x: float, y: float) -> None:
-        wide, close = (1.2 + 0.16 * sprite.height, 0.52, 0.42), (2.0, 0.30, 0.08)
-        for soft, strength, away in (wide, close) if sprite.half > 16 else (wide,):
-            cast = _blurred(sprite.cover, soft)
-            place, part = self._windows(cast.shape, x + away * sprite.height, y + 1.15 * away * sprite.height)
-            self.image[place] *= (1 - strength * cast[part])[..., None]
-
-    def _windows(self, shape: tuple[int, ...], x: float, y: float) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """The part of the picture that a patch centred at x, y covers, and the part of the patch that lies within."""
+        alpha = sprite.image.getchannel("A")
+        self._cast_shadow(alpha, sprite.height, x, y)
+        left, top = round(x) - alpha.width // 2, round(y) - alpha.height // 2
+        self.image.paste(sprite.image, (left, top), alpha)
+        solid = np.asarray(alpha) > 127
         rows, columns = self.owner.shape
-        top, left = round(y) - shape[0] // 2, round(x) - shape[1] // 2
-        # A patch may lie wholly outside; then both parts are empty.
-        first_row, last_row = min(max(0, top), rows), min(max(0, top + shape[0]), rows)
-        first_column, last_column = min(max(0, left), columns), min(max(0, left + shape[1]), columns)
-        part = slice(first_row - top, last_row - top), slice(first_column - left, last_column - left)
-        return (slice(first_row, last_row), slice(first_column, last_column)), part
+        # A sprite may lie wholly outside; then both parts are empty.
+        first_row, last_row = min(max(0, top), rows), min(max(0, top + alpha.height), rows)
+        first_column, last_column = min(max(0, left), columns), min(max(0, left + alpha.width), columns)
+        part = solid[first_row - top : last_row - top, first_column - left : last_column - left]
+        self.owner[first_row:last_row, first_column:last_column][part] = number
+        if number >= 0:
+            laid = self.laid[number]
+            laid.size += int(solid.sum())
+            laid.top, laid.bottom = min(laid.top, first_row), max(laid.bottom, last_row)
+            laid.left, laid.right = min(laid.left, first_column), max(laid.right, last_column)
+
+    def _cast_shadow(self, alpha: Image.Image, height: float, x: float, y: float) -> None:
+        wide, close = (1.2 + 0.16 * height, 0.52, 0.42), (2.0, 0.30, 0.08)
+        for soft, strength, away in (wide, close) if alpha.width > 33 else (wide,):
+            dark = _blurred(alpha, soft, strength)
+            left = round(x + away * height) - dark.width // 2
+            top = round(y + 1.15 * away * height) - dark.height // 2
+            self.image.paste((0, 0, 0), (left, top), dark)
 
     def things(self) -> list[Thing]:
         found = (self.thing(number) for number in range(len(self.laid)))
@@ -109,27 +122,29 @@ class Table:
 
     def thing(self, number: int) -> Thing | None:
         """What can be seen of the labelled thing, or None where that is too little."""
-        name, size, is_crowd = self.laid[number]
-        mask = self.owner == number
+        laid = self.laid[number]
+        mask = self.owner[laid.top : laid.bottom, laid.left : laid.right] == number
         seen = int(mask.sum())
-        if seen < LEAST_PIXELS or seen < LEAST_SHARE * size:
+        if seen < LEAST_PIXELS or seen < LEAST_SHARE * laid.size:
             return None
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        return Thing(name, int(columns[0]), int(rows[0]), cut, seen / size, is_crowd)
+        return Thing(laid.name, laid.left + int(columns[0]), laid.top + int(rows[0]), cut, seen / laid.size, laid.is_crowd)
 
     def photograph(self) -> npt.NDArray[np.uint8]:
         """The picture as a camera sees it: light that falls off, white balance, a little blur and grain."""
-        rng, (rows, columns) = self.rng, self.owner.shape
+        rng = self.rng
         balance = 1 + rng.normal(0, 0.025, 3).astype(np.float32)
-        grain = rng.standard_normal((rows, columns, 1), np.float32) * np.float32(
-            rng.choice([0.008, 0.012, 0.028], p=[0.5, 0.35, 0.15])
-        )
-        bright = self.image * self._light()[..., None]
-        bright *= 255 * balance
-        bright += 255 * grain
+        bright = np.asarray(self.image, np.float32) * (self._light()[..., None] * balance)
+        bright += self._grain() * np.float32(255 * rng.choice([0.008, 0.012, 0.028], p=[0.5, 0.35, 0.15]))
         picture = Image.fromarray(np.clip(bright, 0, 255, out=bright).astype(np.uint8))
         return np.asarray(picture.filter(ImageFilter.BoxBlur(float(rng.choice([0.3, 0.5, 1.2], p=[0.6, 0.3, 0.1])))))
+
+    def _grain(self) -> Floats:
+        """A part of the one sheet of grain that there is."""
+        sheet, (rows, columns) = _grain_sheet(), self.owner.shape
+        top, left = self.rng.integers(sheet.shape[0] - rows), self.rng.integers(sheet.shape[1] - columns)
+        return sheet[top : top + rows, left : left + columns]
 
     def _light(self) -> Floats:
         """How bright the lamp is (rows, columns), now and then through the bars of a window. Smooth, so it is made small."""
@@ -143,18 +158,27 @@ class Table:
         return enlarge(light, rows, columns)
 
 
-def _blurred(cover: Floats, radius: float) -> Floats:
-    """The patch, widened by a margin and blurred; wide blurs are made small, where nobody sees it."""
+@cache
+def _grain_sheet() -> Floats:
+    return np.random.default_rng(0).standard_normal((ROWS + 200, COLUMNS + 200, 1), np.float32)
+
+
+def _blurred(cover: Image.Image, radius: float, strength: float) -> Image.Image:
+    """The cover, widened by a margin, blurred and weakened; wide blurs are made small, where nobody sees it."""
     step = 4 if radius > 6 else 2 if radius > 3 else 1
-    margin = int(2.5 * radius / step + 1) * step
-    widened = np.zeros((cover.shape[0] + 2 * margin, cover.shape[1] + 2 * margin), np.uint8)
-    widened[margin:-margin, margin:-margin] = cover * 255
-    dark = Image.fromarray(widened)
-    if step == 1:
-        return np.asarray(dark.filter(ImageFilter.BoxBlur(radius)), np.float32) / 255
-    small = dark.resize((dark.width // step, dark.height // step), Image.Resampling.BOX)
-    soft = small.filter(ImageFilter.GaussianBlur(radius / step))
-    return np.asarray(soft.resize(dark.size, Image.Resampling.BILINEAR), np.float32) / 255
+    small = cover.resize((-(-cover.width // step), -(-cover.height // step)), Image.Resampling.BOX) if step > 1 else cover
+    margin = int(2.5 * radius / step + 1)
+    wide = Image.new("L", (small.width + 2 * margin, small.height + 2 * margin))
+    wide.paste(small, (margin, margin))
+    blur = ImageFilter.GaussianBlur(radius / step) if step > 1 else ImageFilter.BoxBlur(radius)
+    soft = wide.filter(blur).point(_weakening(strength))
+    return soft.resize((soft.width * step, soft.height * step), Image.Resampling.BILINEAR) if step > 1 else soft
+
+
+@cache
+def _weakening(strength: float) -> list[int]:
+    """A table from each level to the weaker one."""
+    return [round(strength * level) for level in range(256)]
 
 
 def draw_picture(seed: int) -> Picture:
@@ -279,15 +303,26 @@ def segmentation(thing: Thing) -> list[list[float]] | dict[str, Any]:
     """The mask in COCO's words: polygons in pixels, or an RLE where it is a crowd or has holes."""
     if thing.is_crowd:
         return run_lengths(thing)
-    padded = np.zeros((thing.mask.shape[0] + 2, thing.mask.shape[1] + 2), np.float32)
+    padded = np.zeros((thing.mask.shape[0] + 2, thing.mask.shape[1] + 2))
     padded[1:-1, 1:-1] = thing.mask
-    rings = contourpy.contour_generator(z=padded, fill_type="OuterOffset").filled(0.5, np.inf)
+    rings = _contours(padded)
     if any(len(offsets) > 2 for offsets in rings[1]):
         return run_lengths(thing)
     # A pixel's centre stands half a pixel from its edge, and the padding moved everything by one.
     outlines = [points[:-1] - 0.5 + (thing.left, thing.top) for points in rings[0]]
     polygons = [_thin_out(points).round(1).ravel().tolist() for points in outlines if len(points) >= 8]
     return polygons or run_lengths(thing)
+
+
+def _contours(heights: npt.NDArray[np.float64]) -> Any:
+    """Outlines at half height, and where each has holes. The generator itself: its usual maker takes longer than the work."""
+    down, across = np.mgrid[: heights.shape[0], : heights.shape[1]].astype(np.float64)
+    generator = contourpy.SerialContourGenerator(
+        across, down, heights, np.zeros(heights.shape, bool), corner_mask=False,
+        line_type=contourpy.LineType.Separate, fill_type=contourpy.FillType.OuterOffset,
+        quad_as_tri=False, z_interp=contourpy.ZInterp.Linear,
+    )  # fmt: skip
+    return generator.filled(0.5, np.inf)
 
 
 def _thin_out(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 Floats = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
 Rng = np.random.Generator
 
 # Larger than a picture, so that every picture shows another part of it.
@@ -118,13 +119,14 @@ TABLETOPS: list[tuple[Callable[[Rng], Floats], float]] = [
 
 
 @cache
-def tabletop(kind: int) -> Floats:
+def tabletop(kind: int) -> Pixels:
     """The whole of one tabletop, made once per process."""
-    return TABLETOPS[kind][0](np.random.default_rng(kind)).clip(0, 1)
+    surface = TABLETOPS[kind][0](np.random.default_rng(kind))
+    return (surface.clip(0, 1) * 255).astype(np.uint8)
 
 
-def cut_tabletop(rng: Rng, rows: int, columns: int) -> Floats:
-    """A part of some tabletop, turned over at random, as an array of its own."""
+def cut_tabletop(rng: Rng, rows: int, columns: int) -> Pixels:
+    """A part of some tabletop, turned over at random, as an array of its own: (rows, columns, 3), 0 to 255."""
     whole = tabletop(int(rng.choice(len(TABLETOPS), p=[share for _, share in TABLETOPS])))
     top, left = rng.integers(ROWS - rows + 1), rng.integers(COLUMNS - columns + 1)
     part = whole[top : top + rows, left : left + columns]

@@ -23,15 +23,10 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Sprite:
-    """A thing drawn: colours (side, side, 3) and coverage (side, side) from 0 to 1, and how high it stands in pixels."""
+    """A thing drawn: a square picture with its coverage as alpha, and how high it stands in pixels."""
 
-    colour: Floats
-    cover: Floats
+    image: Image.Image
     height: float
-
-    @property
-    def half(self) -> int:
-        return self.cover.shape[0] // 2
 
 
 def grid(half: int, angle: float = 0.0) -> tuple[Floats, Floats]:
@@ -53,8 +48,9 @@ def shade(colour: Floats, height: Floats, gloss: float, sharpness: float = 40) -
 
 
 def sprite(colour: Floats, distance: Floats, height: Floats, gloss: float, sharpness: float = 40) -> Sprite:
-    shaded = shade(colour, height, gloss, sharpness)
-    return Sprite(shaded.astype(np.float32), np.clip(0.5 - distance, 0, 1).astype(np.float32), float(height.max()))
+    """A thing of this outline and height in these colours, under the lamp. Its edge is a pixel wide."""
+    pixels = np.concatenate([shade(colour, height, gloss, sharpness), np.clip(0.5 - distance, 0, 1)[..., None]], axis=2)
+    return Sprite(Image.fromarray((np.clip(pixels, 0, 1) * 255).astype(np.uint8), mode="RGBA"), float(height.max()))
 
 
 def plain(shape: tuple[int, int], colour: Colour) -> Floats:
@@ -243,7 +239,7 @@ def mug(rng: Rng, radius: float) -> Sprite:
     rim = radius * 0.07 * np.sqrt(np.clip(1 - (np.clip(wall, -9e9, 0) / (radius * 0.07) + 1) ** 2, 0, 1))
     height = np.maximum(np.where(wall < 0, rim, 0), np.where(handle < 0, np.sqrt(np.clip(-handle * radius * 0.16, 0, None)), 0))
     drawn = sprite(colour.astype(np.float32), distance.astype(np.float32), height, 0.5, 40)
-    return Sprite(drawn.colour, drawn.cover, radius * 0.75)
+    return Sprite(drawn.image, radius * 0.75)
 
 
 def bowl(rng: Rng, radius: float) -> Sprite:
@@ -256,7 +252,7 @@ def bowl(rng: Rng, radius: float) -> Sprite:
     rings = 1 + 0.03 * np.cos(r * 0.9) * (r < radius * 0.9)
     colour = plain(x.shape, glaze) * rings[..., None]
     drawn = sprite(colour.astype(np.float32), r - radius, rim + hollow * 0.75, 0.35, 40)
-    return Sprite(drawn.colour, drawn.cover, radius * 0.40)
+    return Sprite(drawn.image, radius * 0.40)
 
 
 def plate(rng: Rng, radius: float) -> Sprite:
@@ -268,7 +264,7 @@ def plate(rng: Rng, radius: float) -> Sprite:
     band = np.exp(-(((r / radius - 0.93) / 0.012) ** 2))[..., None]
     colour = colour * (1 - 0.45 * band)
     drawn = sprite(colour.astype(np.float32), r - radius, height, 0.18, 40)
-    return Sprite(drawn.colour, drawn.cover, radius * 0.09)
+    return Sprite(drawn.image, radius * 0.09)
 
 
 def spoon(rng: Rng, radius: float) -> Sprite:
@@ -283,7 +279,7 @@ def spoon(rng: Rng, radius: float) -> Sprite:
     steel = rng.random() < 0.7
     colour = plain(x.shape, (0.74, 0.75, 0.77) if steel else vary(rng, (0.62, 0.43, 0.26)))
     drawn = sprite(colour, distance, rounded + dish, 0.9 if steel else 0.1, 12 if steel else 20)
-    return Sprite(drawn.colour, drawn.cover, radius * 0.06)
+    return Sprite(drawn.image, radius * 0.06)
 
 
 def leaf(rng: Rng, radius: float) -> Sprite:
@@ -320,21 +316,18 @@ THINGS: dict[str, tuple[Draw, float]] = {
 }
 UNLABELLED = {"plate", "leaf"}
 # So many of each are drawn, large, and taken in the size wanted: ten times quicker than a new drawing each time.
-KEPT, LARGE = 8, 1.4
+KEPT, LARGE = 7, 1.3
 
 
 def take(rng: Rng, name: str, radius: float) -> Sprite:
     """One of the drawings that are kept of a thing, in this size."""
-    image, height = _drawing(name, int(rng.integers(KEPT)))
+    drawn = _drawing(name, int(rng.integers(KEPT)))
     scale = radius / (LARGE * THINGS[name][1])
-    side = 2 * round(image.width * scale / 2) + 1
-    pixels = np.asarray(image.resize((side, side), Image.Resampling.HAMMING), np.float32) / 255
-    return Sprite(pixels[..., :3], pixels[..., 3], height * scale)
+    side = 2 * round(drawn.image.width * scale / 2) + 1
+    return Sprite(drawn.image.resize((side, side), Image.Resampling.BILINEAR), drawn.height * scale)
 
 
 @cache
-def _drawing(name: str, number: int) -> tuple[Image.Image, float]:
+def _drawing(name: str, number: int) -> Sprite:
     draw, usual = THINGS[name]
-    drawn = draw(np.random.default_rng([number, *name.encode()]), LARGE * usual)
-    pixels = np.concatenate([drawn.colour, drawn.cover[..., None]], axis=2)
-    return Image.fromarray((np.clip(pixels, 0, 1) * 255).astype(np.uint8), mode="RGBA"), drawn.height
+    return draw(np.random.default_rng([number, *name.encode()]), LARGE * usual)
