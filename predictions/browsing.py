@@ -1,8 +1,6 @@
 """Which images a page shows: the filter as the address holds it, its order, and steps through both by key, never by offset."""
 
 from dataclasses import dataclass, field
-from typing import Any
-
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from datasets.models import Annotation, Category, Dataset, Sample, Split
@@ -108,12 +106,12 @@ def _beyond(anchor: Sample, columns: tuple[str, ...]) -> Q:
     return bounded & (Q(**{f"{name}__{step}": value}) | Q(**{f"{key}__{key_step}": getattr(anchor, key)}))
 
 
-def facet_counts(selection: Selection) -> dict[str, Any]:
-    """Numbers beside the filter's choices, of the whole dataset: images by split, images by true class."""
-    by_category = (
-        Annotation.objects.filter(sample__dataset=selection.dataset)
-        .values("category")
+def facet_counts(dataset: Dataset) -> list[tuple[Category, int]]:
+    """Images of the whole dataset that have each class in their ground truth."""
+    counts = dict(
+        Annotation.objects.filter(sample__dataset=dataset)
+        .order_by()
+        .values_list("category")
         .annotate(images=Count("sample", distinct=True))
-        .values_list("category", "images")
     )
-    return {"categories": dict(by_category), "splits": {split.pk: split.sample_count for split in selection.dataset.splits.all()}}
+    return [(category, counts.get(category.pk, 0)) for category in dataset.categories.all()]

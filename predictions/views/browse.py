@@ -50,7 +50,7 @@ def total(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "dataset": dataset,
         "count": selection.samples().order_by().count() if form.is_filtering else dataset.sample_count,
-        "facets": facet_counts(selection),
+        "facets": facet_counts(dataset),
         "form": form,
         "query": _query(request),
     }

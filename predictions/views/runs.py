@@ -17,7 +17,9 @@ from predictions.runs import delete_run
 @require_safe
 def runs(request: HttpRequest, pk: int) -> HttpResponse:
     dataset = get_dataset(request.user, pk)
-    found = list(PredictionRun.objects.completed().filter(dataset=dataset).select_related("split", "created_by").order_by("-pk"))
+    found = list(
+        PredictionRun.objects.completed().filter(dataset=dataset).select_related("split", "created_by").order_by("-pk")
+    )
     for run in found:
         run.skipped_in_words = [(REASONS[key].label if key in REASONS else key, count) for key, count in run.skipped.items()]
     context = {"dataset": dataset, "runs": found, "api_url": f"/api/datasets/{pk}/runs/"}

@@ -1,0 +1,70 @@
+// Drawing labels on images: what the grid and the sample page share. Ground truth is solid, each run has a dash of its own.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function element(name, attributes = {}, children = []) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+export function read(id) {
+  return JSON.parse(document.getElementById(id).textContent);
+}
+
+// A box twice: a dark casing below keeps the colour readable on any image.
+export function box([x, y, width, height], colour) {
+  const place = { x, y, width: Math.max(width, 0.5), height: Math.max(height, 0.5) };
+  return [element("rect", { ...place, class: "casing" }), element("rect", { ...place, class: "line", stroke: colour })];
+}
+
+// Shows the best objects of a layer: those at or above the confidence. `items` are sorted by score, best first.
+export class Cut {
+  constructor(items) {
+    this.items = items;
+    this.shown = items.length;
+  }
+
+  at(confidence) {
+    let low = 0;
+    let high = this.items.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.items[middle].score >= confidence) low = middle + 1;
+      else high = middle;
+    }
+    for (let index = low; index < this.shown; index++) this.items[index].node.style.display = "none";
+    for (let index = this.shown; index < low; index++) this.items[index].node.style.display = "";
+    this.shown = low;
+    return low;
+  }
+}
+
+// Many changes of a slider within one frame become one.
+export function eachFrame(work) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      work();
+    });
+  };
+}
+
+// The address always holds what is seen, so that a link shows it to others; it makes no history.
+export function remember(changes) {
+  const address = new URL(location.href);
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === null || value === "") address.searchParams.delete(key);
+    else address.searchParams.set(key, value);
+  }
+  history.replaceState(history.state, "", address);
+  return address.searchParams;
+}
+
+export function typing(event) {
+  return event.target.closest("input:not([type=range]):not([type=checkbox]), select, textarea, dialog") || event.ctrlKey || event.metaKey || event.altKey;
+}
