@@ -83,8 +83,11 @@ PLANS = [
 
 
 def fill_project(user: User, tell: Tell) -> bool:
-    """Make what the demo project lacks. False where it lacked nothing. Raises DemoFailed."""
-    project = Project.objects.filter(memberships__user=user, name=PROJECT).first() or create_project(user, PROJECT)
+    """Make what the demo project lacks. False where it lacked nothing. Raises DemoFailed.
+
+    It is the user's personal project, so that it is the first page after the log-in and where commands import to.
+    """
+    project = Project.objects.filter(personal_owner=user).first() or create_project(user, PROJECT, personal=True)
     missing = [plan for plan in PLANS if not _is_there(project, plan)]
     if missing:
         folder = Path(settings.SCRATCH_ROOT) / "demo"
