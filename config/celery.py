@@ -1,7 +1,6 @@
 """Celery: queue `cpu` for imports and evaluation, queue `gpu` for models. No results are kept: the job's row is the truth."""
 
 import os
-import signal
 import warnings
 from typing import Any
 
@@ -36,7 +35,7 @@ def broker_url() -> str:
 @worker_process_init.connect
 def end_with_the_worker(**_: Any) -> None:
     """In a process of the pool: be killed with the worker, however it ends. Its job's row says what became of it."""
-    places.tie_to_parent(signal.SIGKILL)
+    places.end_with_parent("celery")
 
 
 app = TouchstoneCelery("touchstone")

@@ -29,8 +29,6 @@ class Child:
     environment: Mapping[str, str]
     # The signal that ends it at once and cleanly; jobs are transactions, so a cut one is tried again.
     stop_signal: signal.Signals = signal.SIGTERM
-    # What it gets should this process be killed, so that nothing of the tree is left.
-    orphan_signal: signal.Signals = signal.SIGTERM
     # Does its work and ends: not started again.
     once: bool = False
     process: "subprocess.Popen[str] | None" = None
@@ -52,7 +50,9 @@ class Child:
             errors="replace",
             # A group of its own: Ctrl-C reaches this process alone, which ends the children in order.
             start_new_session=True,
-            preexec_fn=partial(places.tie_to_parent, self.orphan_signal),
+            # Should this process be killed, nothing of the tree is left. Gentler signals go unheard by one that waits for
+            # a broker or a request; the processes of the web server and of the workers' pools are tied to it in turn.
+            preexec_fn=partial(places.tie_to_parent, signal.SIGKILL),
         )
         self.reader = threading.Thread(target=self._pass_on, args=[self.process], daemon=True)
         self.reader.start()

@@ -1,7 +1,6 @@
 """The application as WSGI servers load it."""
 
 import os
-import signal
 
 from django.core.wsgi import get_wsgi_application
 
@@ -11,6 +10,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 if os.environ.get(places.TENDED):
     # Under `manage.py up` this process ends with the one that started it, however that ends.
-    places.tie_to_parent(signal.SIGKILL)
+    places.end_with_parent("granian")
 
 application = get_wsgi_application()

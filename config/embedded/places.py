@@ -188,3 +188,10 @@ def log_tail(file: Path, lines: int = 12) -> str:
 def tie_to_parent(number: signal.Signals) -> None:
     """In a child before exec: be told by this signal when the parent ends, however it ends. Linux only."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+
+
+def end_with_parent(named: str) -> None:
+    """In a running child: be killed with the parent, whose command line holds that word; at once where it has gone already."""
+    tie_to_parent(signal.SIGKILL)
+    if not process_holds(os.getppid(), named):
+        os._exit(1)

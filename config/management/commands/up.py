@@ -94,8 +94,7 @@ def children(host: str, port: int, workers: int) -> list[Child]:
         "config.wsgi:application",
     ]  # fmt: skip
     worker = [*celery, "worker", "--loglevel", "info", "--without-gossip", "--without-mingle"]
-    # A worker that waits for a broker which is gone as well hears nothing but SIGKILL; its pool is tied to it.
-    signals: dict[str, Any] = {"stop_signal": signal.SIGQUIT, "orphan_signal": signal.SIGKILL}
+    signals: dict[str, Any] = {"stop_signal": signal.SIGQUIT}
     return [
         _child("web", web, host),
         _child("cpu", [*worker, "-Q", "cpu", "-n", "cpu@%h", "--concurrency", str(cpu_workers)], **signals),
