@@ -61,8 +61,8 @@ PLANS = [
         "Fruit and tableware from above: 14 classes with boxes and masks, small berries, heaps marked as crowds, things that "
         f"hide one another, and a few empty tables. {SIMULATED}",
         (
-            Part("val", lambda folder, pool: files.write_tables(folder, pool, "val", range(100, 240), with_runs=True)),
-            Part("train", lambda folder, pool: files.write_tables(folder, pool, "train", range(1000, 1040), with_runs=False)),
+            Part("val", lambda folder, pool: files.write_tables(folder, pool, "val", range(100, 280), with_runs=True)),
+            Part("train", lambda folder, pool: files.write_tables(folder, pool, "train", range(1000, 1060), with_runs=False)),
         ),
         tuple(RUNS),
     ),
@@ -70,7 +70,7 @@ PLANS = [
         "Wooden figures",
         "pose",
         f"Jointed figures with 15 keypoints, some of them under fruit. {SIMULATED}",
-        (Part("val", lambda folder, pool: files.write_figures(folder, pool, "val", range(40))),),
+        (Part("val", lambda folder, pool: files.write_figures(folder, pool, "val", range(60))),),
         tuple(POSE_RUNS),
     ),
     Plan(
