@@ -1,6 +1,7 @@
 """Typed readers for environment variables: a bad value stops the start and names itself."""
 
 import os
+import secrets
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -44,3 +45,15 @@ def folders(name: str) -> list[Path]:
         if not path.is_absolute():
             raise ImproperlyConfigured(f"{name} holds {str(path)!r}: give absolute folders.")
     return [path.resolve() for path in paths]
+
+
+def kept_secret(path: Path) -> str:
+    """A random key, made once and kept in a file that its owner alone can read."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key := secrets.token_urlsafe(64))
+    return key

@@ -16,24 +16,25 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
 
 # --- Modes -----------------------------------------------------------------------------------------------------------
-INSECURE_KEY = "insecure-key-for-development-only-set-TOUCHSTONE_SECRET_KEY"
 PRODUCTION = env.boolean("TOUCHSTONE_PRODUCTION", False)
 DEBUG = env.boolean("TOUCHSTONE_DEBUG", False)
-SECRET_KEY = env.text("TOUCHSTONE_SECRET_KEY", INSECURE_KEY)
-if PRODUCTION and (SECRET_KEY == INSECURE_KEY or len(SECRET_KEY) < 50):
-    raise ImproperlyConfigured(
-        "TOUCHSTONE_PRODUCTION is on, but TOUCHSTONE_SECRET_KEY is not set to a key of its own (50 characters or more). "
-        "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
-    )
-if PRODUCTION and DEBUG:
-    raise ImproperlyConfigured("TOUCHSTONE_PRODUCTION and TOUCHSTONE_DEBUG are both on. Unset TOUCHSTONE_DEBUG.")
 TESTING = "pytest" in sys.modules
-
-# --- Places ----------------------------------------------------------------------------------------------------------
 DATA_DIR = Path(env.text("TOUCHSTONE_DATA", str(BASE_DIR / "var"))).expanduser().resolve()
 if TESTING:
     # Servers and files of their own: tests never meet the queue, the cache or the pictures of what is in use.
     DATA_DIR /= "tests"
+SECRET_KEY = env.text("TOUCHSTONE_SECRET_KEY")
+if PRODUCTION and len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured(
+        "TOUCHSTONE_PRODUCTION is on, but TOUCHSTONE_SECRET_KEY is not set to a key of its own (50 characters or more). "
+        "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
+    )
+# Without a key each installation makes one and keeps it: no two share a default that everybody can read.
+SECRET_KEY = SECRET_KEY or env.kept_secret(DATA_DIR / "secret-key")
+if PRODUCTION and DEBUG:
+    raise ImproperlyConfigured("TOUCHSTONE_PRODUCTION and TOUCHSTONE_DEBUG are both on. Unset TOUCHSTONE_DEBUG.")
+
+# --- Places ----------------------------------------------------------------------------------------------------------
 IMPORT_ROOTS = env.folders("TOUCHSTONE_IMPORT_ROOTS")
 MEDIA_ROOT = DATA_DIR / "media"
 UPLOAD_ROOT = DATA_DIR / "uploads"

@@ -1,0 +1,1 @@
+"""How right it was: test runs, metrics, comparisons. Empty so far."""

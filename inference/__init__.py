@@ -1,0 +1,1 @@
+"""Making models say it: checkpoints on images. Empty so far."""
