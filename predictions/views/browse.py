@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from datasets.access import get_dataset
 from datasets.models import Sample
 from predictions import overlays
-from predictions.browsing import SORTS, facet_counts
+from predictions.browsing import SORTS, Selection, facet_counts
 from predictions.forms import FilterForm
 
 
@@ -20,7 +20,7 @@ def images(request: HttpRequest, pk: int) -> HttpResponse:
     dataset = get_dataset(request.user, pk)
     form = FilterForm(request.GET, dataset)
     selection = form.selection()
-    samples, has_more = selection.page(_anchor(request, pk))
+    samples, has_more = selection.page(_anchor(request, selection))
     context = {
         "dataset": dataset,
         "form": form,
@@ -94,12 +94,15 @@ def _stage(shown: Sample, layers: list[dict[str, Any]], categories: dict[int, di
     }
 
 
-def _anchor(request: HttpRequest, dataset: int) -> Sample | None:
+def _anchor(request: HttpRequest, selection: Selection) -> Sample | None:
     """The image after which the page goes on; one that is gone begins anew."""
     value = request.GET.get("after", "")
     if not value.isdecimal() or len(value) > 18:
         return None
-    return Sample.objects.filter(dataset=dataset, pk=int(value)).first()
+    if selection.sort == "file":
+        # This order knows no more of an image than its key.
+        return Sample(pk=int(value))
+    return Sample.objects.filter(dataset=selection.dataset, pk=int(value)).first()
 
 
 def _query(request: HttpRequest) -> str:

@@ -91,7 +91,9 @@ def truth(connection: psycopg.Connection, path: str) -> None:
         copy.set_types(SAMPLE)
         for key, row in enumerate(ijson.items(file, "images.item", use_float=True), start=1):
             keys[row["id"]] = key
-            copy.write_row((key, dataset, split, str(row["id"]), row["file_name"], row["width"], row["height"], "", "", 1, True, 0))
+            copy.write_row(
+                (key, dataset, split, str(row["id"]), row["file_name"], row["width"], row["height"], "", "", 1, True, 0)
+            )
     with open(path, "rb") as file:
         list(ijson.items(file, "categories.item", use_float=True))
     columns = "sample_id, category_id, external_id, x, y, width, height, area, area_rule, is_crowd, segmentation, keypoints"

@@ -26,6 +26,7 @@ def database() -> Iterator[None]:
     from config import embedded
 
     call_command("migrate", verbosity=0, skip_checks=True)
+    call_command("collectstatic", verbosity=0, interactive=False, skip_checks=True)
     User.objects.filter(username="bench").exists() or User.objects.create_superuser("bench", password=None)
     try:
         yield
@@ -79,7 +80,9 @@ def imported_truth() -> Dataset:
     return Dataset.objects.get(slug=SLUG)
 
 
-def compare(label: str, ours: Callable[[], float], reference: Callable[[], float], runs: int, target: float | None = None) -> float:
+def compare(
+    label: str, ours: Callable[[], float], reference: Callable[[], float], runs: int, target: float | None = None
+) -> float:
     """Both in turn, A B A B ...; prints medians in seconds and the median of the ratios, pair by pair."""
     pairs = [(ours(), reference()) for _ in range(runs)]
     ratio = statistics.median(a / b for a, b in pairs)
