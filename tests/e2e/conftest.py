@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
@@ -100,20 +101,32 @@ def browser(chromium: str) -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="package")
+def session(browser: Browser, stand: Stand) -> Any:
+    """The cookies of somebody who logged in by the page for it."""
+    context = browser.new_context(base_url=stand.address)
+    page = context.new_page()
+    page.goto("/projects/")
+    page.fill("[name=username]", USERNAME)
+    page.fill("[name=password]", PASSWORD)
+    page.press("[name=password]", "Enter")
+    page.wait_for_url("**/projects/")
+    state = context.storage_state()
+    context.close()
+    return state
+
+
 @pytest.fixture
-def page(browser: Browser, stand: Stand) -> Iterator[Page]:
+def page(browser: Browser, stand: Stand, session: Any) -> Iterator[Page]:
     """A logged-in page. A script error, a breach of the content security policy or a broken answer fails the test."""
-    context = browser.new_context(base_url=stand.address, viewport={"width": 1280, "height": 800}, color_scheme="light")
+    context = browser.new_context(
+        base_url=stand.address, storage_state=session, viewport={"width": 1280, "height": 800}, color_scheme="light"
+    )
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(f"script error: {error}"))
     page.on("console", lambda message: faults.extend(faults_in(message)))
     page.on("response", lambda response: faults.append(f"{response.status} {response.url}") if response.status >= 500 else None)
-    page.goto("/login/")
-    page.fill("[name=username]", USERNAME)
-    page.fill("[name=password]", PASSWORD)
-    page.press("[name=password]", "Enter")
-    page.wait_for_url(lambda url: "/login/" not in url)
     yield page
     context.close()
     assert faults == []
