@@ -26,7 +26,7 @@ PR_SET_PDEATHSIG = 1
 TENDED = "TOUCHSTONE_SERVERS_TENDED"
 TENDER_SECONDS = 20
 
-OUR_NAMES = re.compile(r"(postgres|redis|beat|demo|up)\b.*|run|media|uploads|scratch|staticfiles|tests|lost\+found")
+OUR_NAMES = re.compile(r"(postgres|redis|beat|demo|up)\b.*|run|media|uploads|scratch|staticfiles|tests|secret-key|lost\+found")
 
 
 class EmbeddedError(Exception):
@@ -116,9 +116,14 @@ def ensure(data_dir: Path, name: str, is_ready: Callable[[], bool], start: Calla
             start()
 
 
+def lock_file(data_dir: Path, name: str) -> Path:
+    """There once somebody has tried to start the server."""
+    return data_dir / f"{name}.lock"
+
+
 @contextmanager
 def looking_after(data_dir: Path, name: str) -> Iterator[None]:
-    with (data_folder(data_dir) / f"{name}.lock").open("a") as file:
+    with lock_file(data_folder(data_dir), name).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -50,7 +50,7 @@ def ensure_running(data_dir: Path, *, tied: bool = False) -> dict[str, str]:
 
 def process_id(data_dir: Path) -> int | None:
     """Of the running server (0: in another container), or None. A stale postmaster.pid does not deceive."""
-    if not data_dir.exists():
+    if not places.lock_file(data_dir, NAME).exists():
         return None
     folder = data_dir / NAME
     try:

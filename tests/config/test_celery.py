@@ -53,4 +53,4 @@ def test_knowing_the_settings_and_addresses_starts_nothing(tmp_path: Path) -> No
     code = "import django, sys; sys.path.insert(0, '.'); django.setup(); import config.urls, config.wsgi; print('torch' in sys.modules)"
     environment = {"PATH": "", "TOUCHSTONE_DATA": str(tmp_path / "data"), "DJANGO_SETTINGS_MODULE": "config.settings"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    assert (done.stdout, (tmp_path / "data").exists()) == ("False\n", False)
+    assert (done.stdout, [path.name for path in (tmp_path / "data").iterdir()]) == ("False\n", ["secret-key"])

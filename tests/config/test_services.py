@@ -28,9 +28,9 @@ def test_start_status_stop(tmp_path: Path) -> None:
     assert stopped == "postgres: stopped\nredis: stopped\n"
 
 
-def test_asking_for_the_status_makes_nothing(tmp_path: Path) -> None:
+def test_asking_for_the_status_starts_nothing(tmp_path: Path) -> None:
     assert manage(tmp_path / "data", "services", "status").stdout == "postgres: not running\nredis: not running\n"
-    assert not (tmp_path / "data").exists()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret-key"]
 
 
 @pytest.mark.parametrize("command", [("services", "start"), ("showmigrations",)])
