@@ -2,11 +2,15 @@
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions, pagination, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
+
+from datasets.importers.problems import ImportRefused
+from datasets.requests import ImportConflict
+from datasets.uploads import NoRoom, TooLarge, UploadRefused
 
 REMEDIES = {
     status.HTTP_400_BAD_REQUEST: "Correct the fields named in errors and send the request again.",
@@ -21,6 +25,28 @@ REMEDIES = {
 }
 
 
+# What operations refuse, and its status here; the first that fits counts.
+REFUSALS: list[tuple[type[Exception], int]] = [
+    (TooLarge, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
+    (RequestDataTooBig, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
+    (NoRoom, status.HTTP_507_INSUFFICIENT_STORAGE),
+    (UploadRefused, status.HTTP_409_CONFLICT),
+    (ImportConflict, status.HTTP_409_CONFLICT),
+    (ImportRefused, status.HTTP_400_BAD_REQUEST),
+]
+
+
+class Refused(exceptions.APIException):
+    """An operation's refusal as the API tells it: what is wrong and where, and how to mend it."""
+
+    default_detail = "That was refused."
+
+    def __init__(self, refusal: Exception, status_code: int) -> None:
+        where = getattr(refusal, "where", "")
+        super().__init__(f"{refusal} ({where})" if where else str(refusal))
+        self.status_code, self.remedy = status_code, getattr(refusal, "remedy", "")
+
+
 class CursorPagination(pagination.CursorPagination):
     """Keyset pages: stable while rows come and go, and as fast on the last page as on the first."""
 
@@ -31,6 +57,9 @@ class CursorPagination(pagination.CursorPagination):
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """Problem-shaped JSON (RFC 9457): type, title, status, detail, remedy, and errors of single fields."""
+    refused_with = next((code for kind, code in REFUSALS if isinstance(error, kind)), None)
+    if refused_with:
+        error = Refused(error, refused_with)
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     if isinstance(error, PermissionDenied):

@@ -7,13 +7,18 @@ from rest_framework.routers import SimpleRouter
 
 from accounts.api import ProjectViewSet
 from datasets.api import DatasetViewSet
+from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
+from predictions.imports_api import PredictionImportViewSet, PredictionsView
 
 router = SimpleRouter()
 router.register("projects", ProjectViewSet, basename="project")
 router.register("datasets", DatasetViewSet, basename="dataset")
 router.register(r"datasets/(?P<dataset_pk>\d+)/samples", SampleViewSet, basename="sample")
 router.register(r"datasets/(?P<dataset_pk>\d+)/runs", RunViewSet, basename="run")
+router.register(r"datasets/(?P<dataset_pk>\d+)/imports", DatasetImportsViewSet, basename="dataset-import")
+router.register("imports", DatasetImportViewSet, basename="import")
+router.register("prediction-imports", PredictionImportViewSet, basename="prediction-import")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
@@ -22,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         SampleAnnotationsView.as_view(),
         name="sample-annotations",
     ),
+    path("datasets/<int:dataset_pk>/predictions/", PredictionsView.as_view(), name="prediction-create"),
     path("schema/", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
 ]

@@ -8,7 +8,7 @@ from typing import Any
 from datasets import importers, reports, sources
 from datasets.importers.base import AnnotationRecord, CategoryRecord, Record, SampleRecord
 from datasets.importers.problems import ProblemLog
-from datasets.models import DatasetImport, JobStatus, Split
+from datasets.models import DatasetImport, JobStatus
 from datasets.runner import Heartbeat, JobCancelled
 
 MOST_CATEGORIES_SHOWN = 200
@@ -67,18 +67,10 @@ def report(job: DatasetImport, key: str, problems: ProblemLog, contents: Content
         {"external_id": id_, "name": record.name, "count": contents.by_category[id_]}
         for id_, record in list(contents.categories.items())[:MOST_CATEGORIES_SHOWN]
     ]
-    found["existing"] = existing(job)
+    found["existing"] = job.existing()
     return found
 
 
 def row_counts(found: dict[str, Any]) -> dict[str, int]:
     """The import row's own counts: samples and annotations together, so that read = stored + rejected."""
     return {f"{name}_count": found[name]["samples"] + found[name]["annotations"] for name in ("read", "stored", "rejected")}
-
-
-def existing(job: DatasetImport) -> dict[str, int] | None:
-    """What the split holds now and an import would replace."""
-    split = Split.objects.filter(dataset=job.dataset, name=job.split_name or "val").first()
-    if split is None or not split.sample_count:
-        return None
-    return {"samples": split.sample_count, "annotations": split.annotation_count}

@@ -70,3 +70,10 @@ def _keep(job: ImportJob, file: IO[str]) -> None:
     rows.update(rejects_file=name)
     if earlier:
         default_storage.delete(earlier)
+
+
+def open_rejects(job: ImportJob) -> File | None:
+    """The rejected rows as JSON Lines, or None where there are none."""
+    if not job.rejects_file or not default_storage.exists(job.rejects_file):
+        return None
+    return default_storage.open(job.rejects_file)

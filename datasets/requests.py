@@ -6,7 +6,12 @@ from pathlib import Path
 from accounts.models import User
 from datasets.importers import IMPORTERS
 from datasets.importers.problems import FIXES, ImportRefused
-from datasets.models import Dataset, DatasetImport, Upload
+from datasets.models import Dataset, DatasetImport, JobStatus, Upload
+from datasets.models.imports import ImportJob
+
+
+class ImportConflict(ImportRefused):
+    """The present state stands against it: data would be replaced unasked, or the import is in another state."""
 
 
 def make_dataset_import(
@@ -67,4 +72,32 @@ def _check_complete(upload: Upload) -> None:
             f"The upload of {upload.file_name} is not complete yet.",
             where=f"{upload.received:,} of {upload.size:,} bytes arrived",
             remedy="Let it finish, or resume it.",
+        )
+
+
+def check_replacement(dataset: Dataset, split_name: str, *, replace: bool) -> None:
+    """Raises ImportConflict, which names what would go, where the split holds samples."""
+    split = dataset.splits.filter(name=split_name or "val", sample_count__gt=0).first()
+    if split is None or replace:
+        return
+    kept = (
+        f" The dataset's {dataset.prediction_count:,} predictions stay with images that the new file has under the same id and "
+        "file name; those of other images go."
+        if dataset.prediction_count
+        else ""
+    )
+    raise ImportConflict(
+        f"The split {split.name} holds {split.sample_count:,} images and {split.annotation_count:,} annotations, "
+        f"which this import would replace.{kept}",
+        remedy="Confirm the replacement (in the API: replace=true), or import under another split name.",
+    )
+
+
+def check_decidable(job: ImportJob, *, also: Collection[str] = ()) -> None:
+    """Whether somebody may decide now what becomes of the job: nobody is working on it. Raises ImportConflict."""
+    if job.status not in (JobStatus.DRAFT, JobStatus.FAILED, JobStatus.CANCELLED, *also):
+        done = job.status == JobStatus.COMPLETED
+        raise ImportConflict(
+            f"This import is {job.get_status_display().lower()}.",
+            remedy="Start a new one." if done else "Wait for it to end, or cancel it.",
         )

@@ -11,7 +11,7 @@ from datasets.models import JobStatus
 from datasets.runner import JobCancelled
 from predictions import copying
 from predictions.coco_results import ResultRow, RowRefused, Truth, parse_row
-from predictions.models import PredictionImport, PredictionRun
+from predictions.models import PredictionImport
 from predictions.results_files import ResultsFile, names_to_keys, shift_between
 
 # A heuristic speaks up when this share of the rows looks that way.
@@ -139,8 +139,7 @@ def report(
     found["predictions"] = counts
     for key in ("read", "stored", "rejected"):
         found[key] = {"predictions": counts[key]}
-    old = PredictionRun.objects.completed().filter(dataset=job.dataset, name=job.run_name).first()
-    found["existing"] = {"runs": 1, "predictions": old.prediction_count} if old and old.pk != job.run_id else None
+    found["existing"] = job.existing()
     return found
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from django.db import transaction
 
 from accounts.models import User
-from datasets.importers.problems import ImportRefused
-from datasets.models import Dataset, Upload
-from datasets.requests import check_fixes
+from datasets.models import Dataset, JobStatus, Upload
+from datasets.requests import ImportConflict, check_decidable, check_fixes
 from datasets.runner import run_job
 from predictions import importing, tasks
 from predictions.models import PredictionImport
@@ -36,31 +35,28 @@ def start_prediction_import(
     return job
 
 
-@transaction.atomic
 def reexamine(job: PredictionImport, *, fixes: Collection[str]) -> PredictionImport:
-    """Have the doctor look again, with these fixes on."""
+    """Have the doctor look again, with these fixes on; also while he is still looking."""
+    check_decidable(job, also=[JobStatus.PENDING, JobStatus.RUNNING] if job.dry_run else [])
     return _queue(job, fixes=fixes, dry_run=True)
 
 
-@transaction.atomic
 def confirm_import(job: PredictionImport, *, fixes: Collection[str]) -> PredictionImport:
     """The user has seen the report and wants the run."""
+    check_decidable(job)
     return _queue(job, fixes=fixes, dry_run=False)
 
 
-@transaction.atomic
 def retry(job: PredictionImport) -> PredictionImport:
     """Try a failed or cancelled import again, as it was."""
+    check_decidable(job)
     return _queue(job, fixes=job.fixes, dry_run=job.dry_run)
 
 
+@transaction.atomic
 def _queue(job: PredictionImport, *, fixes: Collection[str], dry_run: bool) -> PredictionImport:
     check_fixes(fixes)
-    if not job.requeue():
-        raise ImportRefused(
-            f"This import is {job.get_status_display().lower()} and cannot be queued.", remedy="Start a new import."
-        )
-    PredictionImport.objects.filter(pk=job.pk).update(fixes=sorted(set(fixes)), dry_run=dry_run)
-    job.refresh_from_db()
+    if not job.queue_with(fixes=sorted(set(fixes)), dry_run=dry_run):
+        raise ImportConflict("This import has been completed meanwhile.", remedy="Start a new one.")
     tasks.run_prediction_import.delay_on_commit(job.pk)
     return job

@@ -106,3 +106,13 @@ class PredictionImport(ImportJob):
 
     def get_absolute_url(self) -> str:
         return reverse("predictions:import_detail", args=[self.pk])
+
+    def get_result_url(self) -> str:
+        """Where to see what was imported."""
+        return self.run.get_absolute_url() if self.run else self.dataset.get_absolute_url()
+
+    def existing(self) -> dict[str, int] | None:
+        """The run of that name, which this import would replace."""
+        runs = PredictionRun.objects.completed().filter(dataset=self.dataset_id, name=self.run_name)
+        run = runs.exclude(pk=self.run_id).first()
+        return {"runs": 1, "predictions": run.prediction_count} if run else None

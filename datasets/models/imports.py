@@ -1,13 +1,14 @@
 """The import row of ground truth: page, API and commands all show this one."""
 
-from typing import Self
+from typing import Any, Self
+from urllib.parse import urlencode
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
+from django.db import models, transaction
 from django.urls import reverse
 
 from accounts.models import User
-from datasets.models.jobs import Job, JobQuerySet
+from datasets.models.jobs import Job, JobQuerySet, JobStatus
 from datasets.models.truth import Dataset
 from datasets.models.uploads import Upload
 
@@ -31,10 +32,24 @@ class ImportJob(Job):
     rejected_count = models.BigIntegerField(default=0, editable=False)
     rejects_file = models.TextField(blank=True, editable=False, help_text="Storage name of the rejected rows, JSON Lines.")
 
+    dataset: models.ForeignKey[Dataset, Dataset]  # each kind has its own
+
     objects = ImportQuerySet.as_manager()
 
     class Meta(Job.Meta):
         abstract = True
+
+    @transaction.atomic
+    def queue_with(self, **choices: Any) -> bool:
+        """Queue it again, or leave it queued, with these choices. False where it has been completed."""
+        row = type(self)._default_manager.filter(pk=self.pk)
+        # Whoever wants to claim the row waits for this transaction, and then reads the new choices.
+        if not row.filter(status=JobStatus.PENDING).update(**choices):
+            if not self.requeue():
+                return False
+            row.update(**choices)
+        self.refresh_from_db()
+        return True
 
 
 class DatasetImport(ImportJob):
@@ -53,3 +68,12 @@ class DatasetImport(ImportJob):
 
     def get_absolute_url(self) -> str:
         return reverse("datasets:import_detail", args=[self.pk])
+
+    def get_result_url(self) -> str:
+        """Where to see what was imported."""
+        return f"{self.dataset.get_absolute_url()}?{urlencode({'split': self.split_name})}"
+
+    def existing(self) -> dict[str, int] | None:
+        """What the split holds now and this import would replace."""
+        split = self.dataset.splits.filter(name=self.split_name or "val", sample_count__gt=0).first()
+        return {"samples": split.sample_count, "annotations": split.annotation_count} if split else None

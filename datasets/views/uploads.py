@@ -30,10 +30,6 @@ VERSION = "1.0.0"
 PIECES = "application/offset+octet-stream"
 
 VERSION_HEADER = OpenApiParameter("Tus-Resumable", str, OpenApiParameter.HEADER, required=True, enum=[VERSION])
-ANSWER_STATUS = {
-    uploads.TooLarge: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
-    uploads.NoRoom: status.HTTP_507_INSUFFICIENT_STORAGE,
-}
 
 
 class TusProblem(APIException):
@@ -90,12 +86,6 @@ class TusView(APIView):
         response["Cache-Control"] = "no-store"
         return response
 
-    def handle_exception(self, exc: Exception) -> Response:
-        if isinstance(exc, uploads.UploadRefused):
-            code = ANSWER_STATUS.get(type(exc), status.HTTP_409_CONFLICT)
-            exc = TusProblem(code, exc.message, exc.remedy)
-        return super().handle_exception(exc)
-
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -127,7 +117,7 @@ class UploadsView(TusView):
         project = get_project(request.user, metadata["project"], Role.EDITOR)
         size = _number(request, "Upload-Length")
         upload = uploads.create_upload(request.user, project, metadata.get("filename", ""), size)
-        address = request.build_absolute_uri(reverse("datasets:upload", args=[upload.pk]))
+        address = reverse("datasets:upload", args=[upload.pk])  # relative: proxies may know us by another name
         return Response(status=status.HTTP_201_CREATED, headers={"Location": address, "Upload-Offset": "0"})
 
 
