@@ -1,6 +1,6 @@
 // The grid of a dataset: overlays on thumbnails, what is shown of them, and their size.
 
-import { Cut, box, eachFrame, element, read, remember, typing } from "./overlay.js";
+import { Cut, box, eachFrame, element, read, remember, startingConfidence, typing } from "./overlay.js";
 
 const grid = document.getElementById("grid");
 const bar = document.getElementById("overlay-bar");
@@ -86,7 +86,7 @@ function start() {
   }
 
   if (slider) {
-    slider.value = address.get("conf") || "0.25";
+    slider.value = startingConfidence(address);
     slider.addEventListener("input", eachFrame(apply));
     slider.addEventListener("change", () => keep({ conf: slider.value }));
   }
@@ -115,12 +115,16 @@ function start() {
   document.body.addEventListener("htmx:afterSettle", drawCards);
   const filter = document.getElementById("filter");
   filter.addEventListener("change", () => filter.requestSubmit());
-  filter.addEventListener("submit", () => {
-    for (const field of filter.elements) if (field.value === "" && field.name) field.disabled = true;
-    for (const key of ["conf", "hide"]) {
-      const value = new URLSearchParams(location.search).get(key);
-      if (value) filter.append(Object.assign(document.createElement("input"), { type: "hidden", name: key, value }));
+  filter.addEventListener("formdata", ({ formData }) => {
+    for (const [key, value] of [...formData]) if (value === "" || (key === "sort" && value === "file")) formData.delete(key);
+    if (formData.getAll("run").length > 1) {
+      // `none` only says that no run is ticked.
+      const ticked = formData.getAll("run").filter((value) => value !== "none");
+      formData.delete("run");
+      for (const value of ticked) formData.append("run", value);
     }
+    const search = new URLSearchParams(location.search);
+    for (const key of ["conf", "hide"]) if (search.get(key)) formData.set(key, search.get(key));
   });
   if (matchMedia("(max-width: 991px)").matches) document.querySelector(".filter-rail").open = false;
   drawCards();

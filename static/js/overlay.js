@@ -41,6 +41,12 @@ export class Cut {
   }
 }
 
+// The confidence that the address asks for; what is no number between 0 and 1 is left out.
+export function startingConfidence(address) {
+  const wanted = Number.parseFloat(address.get("conf"));
+  return wanted >= 0 && wanted <= 1 ? wanted : 0.25;
+}
+
 // Many changes of a slider within one frame become one.
 export function eachFrame(work) {
   let waiting = false;

@@ -1,6 +1,6 @@
 // One image with its labels: layers, confidence, labels that keep out of each other's way, zoom and pan, and the list beside it.
 
-import { Cut, box, eachFrame, element, read, remember, typing } from "./overlay.js";
+import { Cut, box, eachFrame, element, read, remember, startingConfidence, typing } from "./overlay.js";
 
 const data = read("stage-data");
 const stage = document.getElementById("stage");
@@ -12,6 +12,7 @@ const slider = document.getElementById("confidence");
 const address = new URLSearchParams(location.search);
 const hidden = new Set((address.get("hide") || "").split(",").filter(Boolean));
 const MOST_LABELS = 150;
+const DRAG = 4; // pixels a pointer moves before it drags
 let lit = null;
 let showLabels = address.get("labels") !== "off";
 let scale = 1;
@@ -22,8 +23,8 @@ let top = 0;
 const picture = element("svg", { viewBox: `0 0 ${data.width} ${data.height}`, class: "overlay" });
 picture.append(
   element("defs", {}, [
-    element("pattern", { id: "hatch", width: 8, height: 8, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, [
-      element("rect", { width: 3, height: 8, fill: "#ffffff88" }),
+    element("pattern", { id: "hatch", width: 8, height: 8, patternUnits: "userSpaceOnUse", patternTransform: `rotate(45) scale(${Math.max(data.width, data.height) / 720})` }, [
+      element("rect", { width: 3, height: 8, fill: "#ffffff99" }),
     ]),
   ]),
 );
@@ -31,32 +32,51 @@ content.append(picture);
 
 const layers = data.layers.map((layer, index) => {
   const group = element("g", { "data-layer": layer.key, class: index ? `predicted dash-${index}` : "truth" });
-  const objects = layer.objects.map((entry) => drawn(entry, layer, index));
+  const objects = layer.objects.map((entry) => drawn(entry, index));
   for (const object of objects) group.append(object.node);
   picture.append(group);
   return { ...layer, index, group, objects, cut: new Cut(objects) };
 });
 
-function drawn(entry, layer, index) {
+function drawn(entry, index) {
   const category = data.categories[entry.category];
   const colour = category.colour;
   const node = element("g", { class: entry.crowd ? "crowd" : "" });
+  const place = entry.box || around(entry.keypoints);
   if (entry.path) {
-    node.append(element("path", { d: entry.path, class: "mask", style: `fill:${colour}`, "fill-rule": "evenodd" }));
+    node.append(element("path", { d: entry.path, class: "mask", fill: colour, "fill-rule": "evenodd" }));
+    if (entry.crowd) node.append(element("path", { d: entry.path, class: "hatched", "fill-rule": "evenodd" }));
     node.append(element("path", { d: entry.path, class: "casing" }), element("path", { d: entry.path, class: "line", stroke: colour }));
   } else if (entry.box) {
+    const [x, y, width, height] = entry.box;
+    if (entry.crowd) node.append(element("rect", { x, y, width, height, class: "hatched" }));
     node.append(...box(entry.box, colour));
   }
   if (entry.keypoints) node.append(...pose(entry.keypoints, category, colour));
-  if (entry.box) {
-    const [x, y, width, height] = entry.box;
-    node.append(element("rect", { x, y, width, height, class: "hit" }));
-  }
-  const object = { ...entry, node, colour, name: category.name, layer: index, score: index ? entry.score : 2 };
-  node.addEventListener("pointerenter", () => light(object, true));
-  node.addEventListener("pointerleave", () => light(object, false));
-  node.addEventListener("click", () => object.row?.scrollIntoView({ block: "nearest" }));
-  return object;
+  return { ...entry, box: place, node, colour, name: category.name, layer: index, score: index ? entry.score : 2 };
+}
+
+// The box around the keypoints that are there, for objects that come without one.
+function around(keypoints) {
+  if (!keypoints) return null;
+  const seen = [];
+  for (let at = 0; at + 2 < keypoints.length; at += 3) if (keypoints[at + 2]) seen.push([keypoints[at], keypoints[at + 1]]);
+  if (!seen.length) return null;
+  const [x, y] = [Math.min(...seen.map((each) => each[0])), Math.min(...seen.map((each) => each[1]))];
+  return [x, y, Math.max(...seen.map((each) => each[0])) - x, Math.max(...seen.map((each) => each[1])) - y];
+}
+
+// What the pointer meets lies above all lines, small objects above large ones, so that each can be reached.
+const hits = element("g", { class: "hits" });
+picture.append(hits);
+const reachable = layers.flatMap((layer) => layer.objects).filter((object) => object.box);
+for (const object of reachable.sort((a, b) => b.box[2] * b.box[3] - a.box[2] * a.box[3])) {
+  const [x, y, width, height] = object.box;
+  object.hit = element("rect", { x, y, width, height, class: "hit" });
+  object.hit.addEventListener("pointerenter", () => light(object, true));
+  object.hit.addEventListener("pointerleave", () => light(object, false));
+  object.hit.addEventListener("click", () => object.row.scrollIntoView({ block: "nearest" }));
+  hits.append(object.hit);
 }
 
 function pose(values, category, colour) {
@@ -130,7 +150,10 @@ function apply() {
     layer.group.style.display = off ? "none" : "";
     layer.section.style.opacity = off ? "0.5" : "";
     layer.counter.textContent = layer.index && shown < layer.objects.length ? `${shown} of ${layer.objects.length}` : String(shown);
-    layer.objects.forEach((object, at) => { object.item.hidden = at >= shown; });
+    layer.objects.forEach((object, at) => {
+      object.item.hidden = at >= shown;
+      if (object.hit) object.hit.style.display = off || at >= shown ? "none" : "";
+    });
   }
   for (const chip of bar.querySelectorAll("[data-layer]")) chip.setAttribute("aria-pressed", String(!hidden.has(chip.dataset.layer)));
   stage.querySelector("[data-labels]").setAttribute("aria-pressed", String(showLabels));
@@ -139,15 +162,24 @@ function apply() {
   placeLabels();
 }
 
+// With several runs, a label says by its number which one speaks.
+function labelled(object) {
+  if (!object.layer) return object.name;
+  return `${layers.length > 2 ? `${object.layer} · ` : ""}${object.name} ${object.score.toFixed(2)}`;
+}
+
+const pen = document.createElement("canvas").getContext("2d");
+pen.font = `600 11px ${getComputedStyle(document.body).fontFamily}`;
+
 // Each label takes the first free place around its box; one that finds none is left to hovering.
 const placeLabels = eachFrame(() => {
   labelHolder.replaceChildren();
   const wanted = lit ? [lit] : showLabels ? layers.flatMap((layer) => (hidden.has(layer.key) ? [] : layer.objects.slice(0, layer.cut.shown))) : [];
   const taken = [];
-  for (const object of wanted.filter((each) => each.box || each.keypoints).slice(0, MOST_LABELS)) {
-    if (!object.box) continue;
-    const text = object.layer ? `${object.name} ${object.score.toFixed(2)}` : object.name;
-    const place = free(object.box, Math.min(256, text.length * 6.4 + 10), 17, taken, object === lit);
+  for (const object of wanted.slice(0, MOST_LABELS)) {
+    const text = labelled(object);
+    // A class of the whole image stands in its corner.
+    const place = free(object.box || [0, 0, data.width, data.height], Math.min(256, pen.measureText(text).width + 12), 17, taken, object === lit);
     if (!place) continue;
     taken.push(place);
     const label = Object.assign(document.createElement("span"), { className: "label", textContent: text });
@@ -158,7 +190,7 @@ const placeLabels = eachFrame(() => {
 
 function free([x, y, width, height], across, down, taken, always) {
   const [x1, y1, x2, y2] = [left + x * scale, top + y * scale, left + (x + width) * scale, top + (y + height) * scale];
-  const candidates = [[x1, y1 - down - 1], [x1, y1 + 1], [x2 - across, y1 - down - 1], [x1, y2 + 1], [x1, y2 - down - 1], [x2 + 2, y1]];
+  const candidates = [[x1, y1 - down - 1], [x1, y1 + 1], [x2 - across, y1 - down - 1], [x1, y2 + 1], [x1, y2 - down - 1], [x2 + 2, y1], [x1, y1 + down + 3], [x1, y1 + 2 * down + 5]];
   const places = candidates.map(([px, py]) => ({ x: px, y: py, across, down }));
   const inside = (place) => place.x >= 0 && place.y >= 0 && place.x + across <= stage.clientWidth && place.y + down <= stage.clientHeight;
   const clear = (place) => taken.every((other) => place.x + across < other.x || other.x + other.across < place.x || place.y + down < other.y || other.y + other.down < place.y);
@@ -190,6 +222,7 @@ function lay() {
   content.style.width = `${data.width * scale}px`;
   content.style.height = `${data.height * scale}px`;
   content.style.transform = `translate(${left}px, ${top}px)`;
+  stage.classList.toggle("is-close", scale > 4);
   placeLabels();
 }
 
@@ -228,13 +261,17 @@ stage.addEventListener("wheel", (event) => {
 const pointers = new Map();
 stage.addEventListener("pointerdown", (event) => {
   if (event.target.closest(".stage-tools")) return;
-  pointers.set(event.pointerId, event);
-  stage.setPointerCapture(event.pointerId);
-  stage.classList.add("is-panning");
+  if (event.button === 0) pointers.set(event.pointerId, event);
 });
 stage.addEventListener("pointermove", (event) => {
   const last = pointers.get(event.pointerId);
   if (!last) return;
+  if (!stage.hasPointerCapture(event.pointerId)) {
+    // Captured only once it drags, because a click has to reach the object below.
+    if (pointers.size < 2 && Math.hypot(event.clientX - last.clientX, event.clientY - last.clientY) < DRAG) return;
+    for (const each of pointers.keys()) stage.setPointerCapture(each);
+    stage.classList.add("is-panning");
+  }
   if (pointers.size === 2) {
     const other = [...pointers.values()].find((each) => each.pointerId !== event.pointerId);
     const place = stage.getBoundingClientRect();
@@ -248,7 +285,7 @@ stage.addEventListener("pointermove", (event) => {
   }
   pointers.set(event.pointerId, event);
 });
-for (const name of ["pointerup", "pointercancel"]) {
+for (const name of ["pointerup", "pointercancel", "pointerleave"]) {
   stage.addEventListener(name, (event) => {
     pointers.delete(event.pointerId);
     if (!pointers.size) stage.classList.remove("is-panning");
@@ -269,7 +306,7 @@ bar.addEventListener("click", (event) => {
   if (chip) toggle(chip.dataset.layer);
 });
 if (slider) {
-  slider.value = address.get("conf") || "0.25";
+  slider.value = startingConfidence(address);
   slider.addEventListener("input", eachFrame(apply));
   slider.addEventListener("change", () => keep({ conf: slider.value }));
 }
