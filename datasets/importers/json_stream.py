@@ -1,33 +1,26 @@
 """JSON as a stream: rows come out one by one, and every failure says what is wrong and at which byte. Pure.
 
-On top of ijson: refusal of what is not JSON text at all (compressed, UTF-16, empty), a guard against deep nesting (ijson's
-paths grow with the square of the depth), NaN and Infinity as Python writes them, and the byte of an error.
+On top of ijson: refusal of what is not JSON text at all (compressed, UTF-16, empty), the guards of `guarded_text`, and the
+byte of an error.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import ijson
 
+from datasets.importers.guarded_text import CHUNK, UTF8_MARK, GuardedText
 from datasets.importers.problems import ImportRefused
 
 ijson_backend = ijson.get_backend("yajl2_c")
 
-CHUNK = 64 * 1024
-PROGRESS_EVERY = 1024 * 1024
-DEEPEST = 200
-
 COMPRESSED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "ZIP", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "Zstandard"}
-WIDE_TEXT = (b"\xff\xfe", b"\xfe\xff", b"\x00{", b"\x00[", b"{\x00", b"[\x00")
-UTF8_MARK = b"\xef\xbb\xbf"
-
-NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
-ESCAPED = re.compile(rb"\\.", re.DOTALL)
-NOT_JSON_NUMBERS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b', re.DOTALL)
-NUMBER_WORDS = (b"NaN", b"Infinity", b"-Infinity")
+WIDE_TEXT = (b"\xff\xfe", b"\xfe\xff", b"\x00{", b"\x00[", b"{\x00", b"[\x00", b"\x00\x00\x00")
+# An error is looked for in steps of so many bytes: single bytes from the start would take hours where a text is long.
+STEPS = (CHUNK, 1_600, 40, 1)
+NUMBER_WORDS = (b"NaN", b"Infinity")
+PARSER_ERRORS = (ijson.JSONError, ValueError, OverflowError)
 
 
 class JsonStream:
@@ -36,24 +29,26 @@ class JsonStream:
     def __init__(self, path: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         self.path, self.progress = path, progress
         self.size = path.stat().st_size
-        self._has_number_words = False
-        _refuse_what_is_no_text(path, self.size)
+        self._mends_numbers = False
+        _refuse_what_is_no_text(path)
 
     def items(self, prefix: str) -> Iterator[Any]:
-        """The values under the prefix (ijson's notation), floats as floats. Raises ImportRefused."""
+        """The values under the prefix (ijson's notation), floats as floats. Raises ImportRefused.
+
+        Numbers that JSON has no word for, or the parser no room, come out as empty text.
+        """
         with self.path.open("rb") as file:
-            reader = self._reader(file)
-            done = 0
+            text = self._text(file)
             try:
-                for value in ijson_backend.items(reader, prefix, use_float=True, buf_size=CHUNK):
-                    yield value
-                    done += 1
-            except (ijson.JSONError, ValueError, OverflowError, RecursionError) as error:
-                if not self._turn_on_number_words(reader.position):
+                # Nothing is done per row here: files have millions.
+                yield from ijson_backend.items(text, prefix, use_float=True, buf_size=CHUNK)
+            except PARSER_ERRORS as error:
+                done = self._count_before_error(prefix)
+                if not self._turn_on_mending(error, text.position):
                     raise self._refusal(error, done) from error
             else:
                 return
-        # The file holds NaN or Infinity: the same rows again, those passed over, with such words read as empty text.
+        # The same rows once more, those handed out passed over.
         for index, value in enumerate(self.items(prefix)):
             if index >= done:
                 yield value
@@ -61,13 +56,13 @@ class JsonStream:
     def top_level(self) -> tuple[str, dict[str, str]]:
         """What the file is ("array", "object", or another kind of value) and, of an object, its keys with their kinds."""
         with self.path.open("rb") as file:
-            reader = self._reader(file)
+            text = self._text(file)
             try:
-                return _top_level(ijson_backend.basic_parse(reader, use_float=True, buf_size=CHUNK))
-            except (ijson.JSONError, ValueError, OverflowError) as error:
-                if self._turn_on_number_words(reader.position):
-                    return self.top_level()
-                raise self._refusal(error, None) from error
+                return _top_level(ijson_backend.basic_parse(text, use_float=True, buf_size=CHUNK))
+            except PARSER_ERRORS as error:
+                if not self._turn_on_mending(error, text.position):
+                    raise self._refusal(error, 0) from error
+        return self.top_level()
 
     def kind(self) -> str:
         """ "array", "object" or another kind of value, from the first bytes alone."""
@@ -75,44 +70,70 @@ class JsonStream:
             first = file.read(CHUNK).removeprefix(UTF8_MARK).lstrip()[:1]
         return {b"[": "array", b"{": "object"}.get(first, "value")
 
-    def _reader(self, file: BinaryIO) -> "_GuardedReader":
-        return _GuardedReader(file, self.size, self.progress, mend_numbers=self._has_number_words)
+    def _text(self, file: BinaryIO) -> GuardedText:
+        return GuardedText(file, self.size, self.progress, mends_numbers=self._mends_numbers)
 
-    def _turn_on_number_words(self, position: int) -> bool:
-        """Whether the parser stumbled over NaN or Infinity; from now on these are read as empty text."""
-        if self._has_number_words:
+    def _quiet_text(self, file: BinaryIO) -> GuardedText:
+        return GuardedText(file, self.size, lambda done, total: None, mends_numbers=self._mends_numbers)
+
+    def _count_before_error(self, prefix: str) -> int:
+        """How many values come out before the parser fails: as many as the first time."""
+        count = 0
+        with self.path.open("rb") as file:
+            try:
+                for _ in ijson_backend.items(self._quiet_text(file), prefix, use_float=True, buf_size=CHUNK):
+                    count += 1
+            except PARSER_ERRORS:
+                pass
+        return count
+
+    def _turn_on_mending(self, error: Exception, position: int) -> bool:
+        """Whether the parser, which has read up to `position`, may have stumbled over a number that can be mended."""
+        if self._mends_numbers:
             return False
         with self.path.open("rb") as file:
-            offset = _error_offset(file, self.size, position)
-            file.seek(max(0, offset - 12))
-            around = file.read(24)
-        self._has_number_words = any(word in around for word in NUMBER_WORDS)
-        return self._has_number_words
+            file.seek(max(0, position - 2 * CHUNK))
+            around = file.read(2 * CHUNK)
+        self._mends_numbers = "overflow" in str(error) or any(word in around for word in NUMBER_WORDS)
+        return self._mends_numbers
 
-    def _refusal(self, error: Exception, rows: int | None) -> ImportRefused:
+    def _refusal(self, error: Exception, rows: int) -> ImportRefused:
+        offset = self._error_offset()
         with self.path.open("rb") as file:
-            reader = _GuardedReader(file, self.size, lambda done, total: None, mend_numbers=self._has_number_words)
-            offset = _error_offset(reader, self.size, self.size)
             file.seek(max(0, offset - 30))
             before, after = file.read(min(30, offset)), file.read(30)
         after_row = f", after row {rows:,}" if rows else ""
         where = f"byte {offset:,} of {self.size:,}{after_row}"
-        if isinstance(error, ijson.IncompleteJSONError) and offset >= self.size:
-            return ImportRefused(
-                "The file is cut short: it ends in the middle.", where=where, remedy="Copy or export it again."
-            )
-        snippet = (before + b" >>> " + after).decode("utf-8", "replace")
-        if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
-            return ImportRefused("The file is not valid UTF-8.", where=where, remedy="Save it as UTF-8.")
-        return ImportRefused(
-            f"The file is not valid JSON near: {snippet}", where=where, remedy="Correct that place, or export the file again."
-        )
+        message, remedy = _in_words(error, before, after)
+        return ImportRefused(message, where=where, remedy=remedy)
+
+    def _error_offset(self) -> int:
+        """The byte at which the parser stops, found by feeding fresh ones ever smaller steps."""
+        good = 0
+        for step in STEPS:
+            good = self._last_good(good, step)
+        return good
+
+    def _last_good(self, known_good: int, step: int) -> int:
+        """The byte before which a parser takes everything, as far as steps of that size tell."""
+        parser = _fresh_parser()
+        with self.path.open("rb") as file:
+            text = self._quiet_text(file)
+            while piece := text.read():
+                near = max(0, min(known_good - text.piece_start, len(piece)))
+                if near and not _takes(parser, piece[:near]):
+                    return text.piece_start
+                for start in range(near, len(piece), step):
+                    if not _takes(parser, piece[start : start + step]):
+                        return text.piece_start + start
+        return self.size
 
 
-def _refuse_what_is_no_text(path: Path, size: int) -> None:
+def _refuse_what_is_no_text(path: Path) -> None:
     with path.open("rb") as file:
-        head = file.read(8)
-    if not head.removeprefix(UTF8_MARK).strip() and size <= len(head):
+        head = file.read(CHUNK)
+        is_all = len(head) < CHUNK
+    if is_all and not head.removeprefix(UTF8_MARK).strip():
         raise ImportRefused("The file is empty.", where="byte 0", remedy="Export it again.")
     for magic, name in COMPRESSED.items():
         if head.startswith(magic):
@@ -121,90 +142,19 @@ def _refuse_what_is_no_text(path: Path, size: int) -> None:
         raise ImportRefused("The file is in a wrong encoding (UTF-16 or UTF-32).", where="byte 0", remedy="Save it as UTF-8.")
 
 
-class _GuardedReader:
-    """Hands the file's bytes to the parser: counts them, watches the nesting, mends what JSON has no word for."""
-
-    def __init__(self, file: BinaryIO, size: int, progress: Callable[[int, int], None], *, mend_numbers: bool) -> None:
-        self.file, self.size, self.progress, self.mend_numbers = file, size, progress, mend_numbers
-        self.position = self._reported = 0
-        self._balance = 0
-        self._in_string = self._is_escaped = False
-        self._rest = b""
-
-    def read(self, length: int = -1) -> bytes:
-        # The parser probes with read(0) whether it is given bytes.
-        if length == 0:
-            return b""
-        chunk = self.file.read(CHUNK)
-        if not self.position:
-            chunk = chunk.removeprefix(UTF8_MARK)
-        self.position = self.file.tell()
-        self._watch_depth(chunk)
-        if self.position - self._reported >= PROGRESS_EVERY or not chunk:
-            self._reported = self.position
-            self.progress(self.position, self.size)
-        return self._mended(chunk) if self.mend_numbers else chunk
-
-    def _watch_depth(self, chunk: bytes) -> None:
-        """Cheap: what is left of the brackets once the innermost pairs are taken out says how deep it may be."""
-        brackets = chunk.translate(None, NOT_BRACKETS)
-        for _ in range(4):
-            brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-        change = brackets.count(b"[") + brackets.count(b"{") - brackets.count(b"]") - brackets.count(b"}")
-        if len(brackets) <= DEEPEST // 2 and abs(self._balance + change) <= DEEPEST // 2:
-            self._balance += change
-        else:
-            # Deep, or brackets inside strings: look closely.
-            self._balance = self._depth_after(chunk)
-        self._note_quotes(chunk)
-
-    def _note_quotes(self, chunk: bytes) -> None:
-        """Whether the chunk ends within a string, and with a backslash that escapes what follows."""
-        plain = chunk[1:] if self._is_escaped else chunk
-        if b"\\" in plain:
-            plain = ESCAPED.sub(b"", plain)
-        self._is_escaped = plain.endswith(b"\\")
-        self._in_string ^= plain.count(b'"') % 2 == 1
-
-    def _depth_after(self, chunk: bytes) -> int:
-        """The depth at the end of the chunk, strings left out. Raises ImportRefused where it is too deep within."""
-        depth = self._balance
-        start = b'"' + b"\\" * self._is_escaped if self._in_string else b""
-        for token in TOKENS.finditer(start + chunk):
-            mark = token.group()[:1]
-            depth += (mark in b"[{") - (mark in b"]}")
-            if depth > DEEPEST:
-                raise ImportRefused(
-                    f"The file is nested more than {DEEPEST} levels deep.",
-                    where=f"byte {self.position - len(chunk) + token.start():,}",
-                    remedy="No format of labels needs that; check where the file comes from.",
-                )
-        return depth
-
-    def _mended(self, chunk: bytes) -> bytes:
-        """NaN and Infinity outside of strings become empty text of the same length. A string or word may span chunks."""
-        text = self._rest + chunk
-        if chunk:
-            cut = _safe_cut(text)
-            text, self._rest = text[:cut], text[cut:]
-        else:
-            self._rest = b""
-        mended = NOT_JSON_NUMBERS.sub(_as_empty_text, text)
-        return mended if mended or not chunk else self.read(CHUNK)
-
-
-def _as_empty_text(found: re.Match[bytes]) -> bytes:
-    word = found.group()
-    return word if word.startswith(b'"') else b'""'.ljust(len(word))
-
-
-def _safe_cut(text: bytes) -> int:
-    """A place where no string and no word is open: after the last comma or bracket outside of strings."""
-    last = 0
-    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"?|[,\[\]{}]', text, re.DOTALL):
-        if token.group()[:1] != b'"':
-            last = token.end()
-    return last
+def _in_words(error: Exception, before: bytes, after: bytes) -> tuple[str, str]:
+    """What is wrong, and how to mend it, from the bytes around the error."""
+    if isinstance(error, ijson.IncompleteJSONError) and not after:
+        return "The file is cut short: it ends in the middle.", "Copy or export it again."
+    if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
+        return "The file is not valid UTF-8.", "Save it as UTF-8."
+    if after.startswith(b"\0"):
+        return "The file holds NUL bytes: it is no text, or in a wrong encoding.", "Copy it again, or save it as UTF-8."
+    snippet = (before + b" >>> " + after).decode("utf-8", "replace")
+    if "trailing garbage" in str(error):
+        remedy = "One file holds one JSON value; lines of JSON belong into one list, with commas between them."
+        return f"The JSON ends, and the file goes on: {snippet}", remedy
+    return f"The file is not valid JSON near: {snippet}", "Correct that place, or export the file again."
 
 
 def _top_level(events: Iterator[tuple[str, Any]]) -> tuple[str, dict[str, str]]:
@@ -224,39 +174,6 @@ def _top_level(events: Iterator[tuple[str, Any]]) -> tuple[str, dict[str, str]]:
     return kind, keys
 
 
-def _error_offset(file: Any, size: int, position: int) -> int:
-    """The byte at which the parser stops, found by feeding a fresh one: chunks first, then byte by byte."""
-    file = getattr(file, "file", file)
-    file.seek(0)
-    good = 0
-    parser = _fresh_parser()
-    while good < size:
-        chunk = file.read(CHUNK)
-        try:
-            parser.send(chunk)
-        except (ijson.JSONError, ValueError, OverflowError, StopIteration):
-            return _offset_within(file, good)
-        good += len(chunk)
-    return size
-
-
-def _offset_within(file: BinaryIO, start: int) -> int:
-    """Byte by byte through the chunk that failed, with a parser that has seen all before it."""
-    parser = _fresh_parser()
-    file.seek(0)
-    done = 0
-    while done < start:
-        piece = file.read(min(CHUNK, start - done))
-        parser.send(piece)
-        done += len(piece)
-    for index, byte in enumerate(file.read(CHUNK)):
-        try:
-            parser.send(bytes([byte]))
-        except (ijson.JSONError, ValueError, OverflowError, StopIteration):
-            return start + index
-    return start
-
-
 class _Sink:
     def send(self, event: Any) -> None:
         """Events do not matter here, only whether the parser goes on."""
@@ -264,3 +181,11 @@ class _Sink:
 
 def _fresh_parser() -> Any:
     return ijson_backend.basic_parse_coro(_Sink(), use_float=True)
+
+
+def _takes(parser: Any, piece: bytes) -> bool:
+    try:
+        parser.send(piece)
+    except (*PARSER_ERRORS, StopIteration):
+        return False
+    return True

@@ -13,7 +13,9 @@ from datasets.importers.problems import ImportRefused, ProblemLog
 from tests.coco_files import annotation, coco, picture, without, write
 
 
-def read(tmp_path: Path, content: Any, *, images: Path | None = None, fixes: Iterable[str] = ()) -> tuple[list[Any], ProblemLog]:
+def read(
+    tmp_path: Path, content: Any, *, images: Path | None = None, fixes: Iterable[str] = ()
+) -> tuple[list[Any], ProblemLog]:
     problems = ProblemLog()
     source = Source(write(tmp_path / "truth.json", content), images=images, fixes=frozenset(fixes))
     return list(CocoImporter().read(source, problems)), problems
@@ -129,14 +131,18 @@ def test_a_row_that_does_not_fit_is_rejected_by_reason(tmp_path: Path, row: Any,
 
 
 def test_nan_rejects_its_row_alone(tmp_path: Path) -> None:
-    text = json.dumps(coco() | {"annotations": [annotation(), annotation(id=2, bbox=[1.0, float("nan"), 3, 4]), annotation(id=3)]})
+    text = json.dumps(
+        coco() | {"annotations": [annotation(), annotation(id=2, bbox=[1.0, float("nan"), 3, 4]), annotation(id=3)]}
+    )
     records, problems = read(tmp_path, text)
     assert problems.rejected_by_reason() == {"not_a_number": 1}
     assert len(only(records, AnnotationRecord)) == 2
 
 
 def test_the_word_nan_within_text_stays(tmp_path: Path) -> None:
-    text = json.dumps(coco() | {"info": {"by": "NaN, Infinity"}, "annotations": [annotation(score=float("inf"), area=float("nan"))]})
+    text = json.dumps(
+        coco() | {"info": {"by": "NaN, Infinity"}, "annotations": [annotation(score=float("inf"), area=float("nan"))]}
+    )
     _, problems = read(tmp_path, text)
     assert problems.rejected_by_reason() == {"not_a_number": 1}
 
