@@ -48,7 +48,7 @@ class FixesField(serializers.ListField):
 
 
 class DatasetImportSerializer(serializers.ModelSerializer):
-    created_by: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    created_by = serializers.CharField(source="created_by.username", default=None, read_only=True, allow_null=True)
     report = serializers.DictField(read_only=True, help_text=REPORT_HELP)
 
     class Meta:
@@ -139,6 +139,7 @@ class ImportJobViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet):
 
     table: type[ImportJob]
     operations: ModuleType
+    lookup_value_regex = r"\d+"
 
     def get_object(self) -> ImportJob:
         needed = Role.VIEWER if self.request.method in SAFE_METHODS else Role.EDITOR

@@ -57,7 +57,7 @@ class PredictionsStoredSerializer(serializers.Serializer):
 
 
 class PredictionImportSerializer(serializers.ModelSerializer):
-    created_by: Any = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    created_by = serializers.CharField(source="created_by.username", default=None, read_only=True, allow_null=True)
     report = serializers.DictField(read_only=True, help_text=REPORT_HELP)
 
     class Meta:

@@ -34,6 +34,7 @@ API_ALL = "401 200 200 200 200 200"
 API_SEE = "401 404 200 200 200 404"
 API_EDIT = "401 404 403 200 200 404"
 API_MAKE = "401 404 403 201 201 404"
+API_ACCEPT = "401 404 403 202 202 404"
 API_400 = "401 404 403 400 400 404"
 API_DELETE = "401 404 403 204 204 404"
 
@@ -86,6 +87,21 @@ PAGES = {
     "datasets:new": Row("project", get=EDIT, post=EDIT_DO, body={"name": "Owls", "task_type": "detection"}),
     "datasets:settings": Row("dataset", get=EDIT, post=EDIT_DO, body={"name": "Owls"}),
     "datasets:delete": Row("dataset", post=EDIT_DO),
+    "datasets:imports": Row("dataset", get=SEE),
+    "datasets:import_new": Row("dataset", get=EDIT, post=EDIT_422),
+    "datasets:import_folders": Row("dataset", get=EDIT),
+    # The imports have failed, and have no rejected rows to download.
+    **{
+        f"{app}:import_{name}": Row(of, **answers)
+        for app, of in [("datasets", "datasetimport"), ("predictions", "predictionimport")]
+        for name, answers in [
+            ("detail", {"get": SEE}),
+            ("rejects", {"get": "login 404 404 404 404 404"}),
+            *((name, {"post": EDIT_DO}) for name in ("reexamine", "confirm", "cancel", "retry")),
+        ]
+    },
+    "predictions:imports": Row("dataset", get=SEE),
+    "predictions:import_new": Row("dataset", get=EDIT, post=EDIT_422),
     "datasets:image": Row("sample", get=SEE),
     "datasets:thumb": Row("thumb", get=SEE),
 }
@@ -94,6 +110,19 @@ PAGES = {
 NO_TUS = "401 412 412 412 412 412"
 
 API = {
+    "dataset-import-list": api("in_dataset", get=API_SEE, post=API_400),
+    "prediction-create": api("in_dataset", post=API_400),
+    **{
+        f"{kind}-{name}": api(of, **answers)
+        for kind, of in [("import", "datasetimport"), ("prediction-import", "predictionimport")]
+        for name, answers in [
+            ("detail", {"get": API_SEE}),
+            ("confirm", {"post": API_ACCEPT}),
+            ("retry", {"post": API_ACCEPT}),
+            ("cancel", {"post": "401 404 403 409 409 404"}),
+            ("rejects", {"get": "401 404 404 404 404 404"}),
+        ]
+    },
     "datasets:uploads": api(post=NO_TUS),
     "datasets:upload": api("upload", patch=NO_TUS, delete=NO_TUS),
     "schema": api(get=OPEN, post=OPEN_NO, put=OPEN_NO, patch=OPEN_NO, delete=OPEN_NO),
