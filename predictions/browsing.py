@@ -1,6 +1,7 @@
 """Which images a page shows: the filter as the address holds it, its order, and steps through both by key, never by offset."""
 
 from dataclasses import dataclass, field
+
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from datasets.models import Annotation, Category, Dataset, Sample, Split

@@ -12,8 +12,8 @@ from predictions.models import PredictionRun
 
 class FilterForm(forms.Form):
     name = forms.CharField(required=False, max_length=200, label="File name contains")
-    split = forms.ModelChoiceField(queryset=None, required=False, to_field_name="name", empty_label="All splits")
-    category = forms.ModelChoiceField(queryset=None, required=False, label="Class", empty_label="All classes")
+    split = forms.ChoiceField(required=False)
+    category = forms.ChoiceField(required=False, label="Class")
     objects = forms.ChoiceField(
         required=False, label="Ground truth", choices=[("", "Any"), ("some", "With objects"), ("none", "Empty images")]
     )
@@ -27,14 +27,19 @@ class FilterForm(forms.Form):
     def __init__(self, data: QueryDict, dataset: Dataset) -> None:
         super().__init__(data)
         self.dataset = dataset
-        self.fields["split"].queryset = dataset.splits.all()  # type: ignore[attr-defined]
-        self.fields["category"].queryset = dataset.categories.all()  # type: ignore[attr-defined]
+        # Read once, for the choices here and for what the page shows of them.
+        self.splits = {split.name: split for split in dataset.splits.all()}
+        self.categories = {str(category.pk): category for category in dataset.categories.all()}
+        self.fields["split"].choices = [("", "All splits"), *((name, name) for name in self.splits)]  # type: ignore[attr-defined]
+        self.fields["category"].choices = [("", "All classes"), *self.categories.items()]  # type: ignore[attr-defined]
         self.runs = list(PredictionRun.objects.completed().filter(dataset=dataset))
 
     def selection(self) -> Selection:
         """The filter with all that is valid of it."""
         self.is_valid()
         fields: dict[str, Any] = {name: value for name, value in self.cleaned_data.items() if value not in ("", None)}
+        fields["split"] = self.splits.get(fields.get("split", ""))
+        fields["category"] = self.categories.get(fields.get("category", ""))
         return Selection(self.dataset, runs=self.chosen_runs(), **fields)
 
     def chosen_runs(self) -> list[PredictionRun]:

@@ -2,9 +2,12 @@
 
 import zlib
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
-from datasets.models import Annotation, Category, Dataset, Sample
+from django.db import connection
+
+from datasets.models import Annotation, Category, Sample
 from datasets.shapes import mask_to_path
 from predictions.models import PredictedObject, PredictionRun
 
@@ -16,6 +19,15 @@ PALETTE = (
 )  # fmt: skip
 # More boxes than this on a thumbnail are a smear; the best ones are drawn.
 MOST_PER_THUMB = 60
+# One index scan per image and run: however long a run is, only what is drawn leaves the database.
+BEST_OF_EACH = """
+SELECT best.run_id, best.sample_id, best.category_id, best.x, best.y, best.width, best.height, best.score
+FROM unnest(%s::bigint[]) AS shown (run) CROSS JOIN unnest(%s::bigint[]) AS page (sample)
+CROSS JOIN LATERAL (
+    SELECT * FROM predictions_predictedobject
+    WHERE run_id = shown.run AND sample_id = page.sample ORDER BY score DESC, id LIMIT %s
+) AS best
+"""
 
 
 def colour_of(name: str) -> str:
@@ -23,9 +35,9 @@ def colour_of(name: str) -> str:
     return PALETTE[zlib.crc32(name.encode()) % len(PALETTE)]
 
 
-def category_entries(dataset: Dataset, *, with_skeletons: bool = False) -> dict[int, dict[str, Any]]:
+def category_entries(categories: Iterable[Category], *, with_skeletons: bool = False) -> dict[int, dict[str, Any]]:
     found = {}
-    for category in dataset.categories.all():
+    for category in categories:
         found[category.pk] = {"name": category.name, "colour": colour_of(category.name)}
         if with_skeletons:
             found[category.pk] |= _skeleton(category)
@@ -47,14 +59,17 @@ def thumbs(samples: list[Sample], runs: list[PredictionRun]) -> dict[int, dict[s
         "sample", "category", "x", "y", "width", "height", "is_crowd"
     ):
         found[sample]["truth"].append([category, *_rounded(x, y, width, height), int(crowd)])
-    predicted = PredictedObject.objects.filter(run__in=[run.pk for run in runs], sample__in=list(found)).order_by("-score")
-    for run, sample, category, x, y, width, height, score in (
-        predicted.values_list("run", "sample", "category", "x", "y", "width", "height", "score") if runs else ()
-    ):
-        boxes = found[sample]["runs"][run]
-        if len(boxes) < MOST_PER_THUMB:
-            boxes.append([category, *_rounded(x, y, width, height), round(score, 3)])
+    for run, sample, category, x, y, width, height, score in _best(list(found), runs):
+        found[sample]["runs"][run].append([category, *_rounded(x, y, width, height), round(score, 3)])
     return found
+
+
+def _best(samples: list[int], runs: list[PredictionRun]) -> list[tuple[Any, ...]]:
+    if not (samples and runs):
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(BEST_OF_EACH, [[run.pk for run in runs], samples, MOST_PER_THUMB])
+        return cursor.fetchall()
 
 
 def _rounded(*values: float | None) -> list[float | None]:

@@ -30,7 +30,7 @@ def images(request: HttpRequest, pk: int) -> HttpResponse:
         "next": samples[-1].pk if has_more else None,
         "overlays": overlays.thumbs(samples, selection.runs),
         "overlay_id": f"overlays-{samples[0].pk if samples else 0}",
-        "categories": overlays.category_entries(dataset),
+        "categories": overlays.category_entries(form.categories.values()),
         "query": _query(request),
         "sorts": SORTS,
         "api_url": f"/api/datasets/{pk}/samples/",
@@ -64,6 +64,7 @@ def sample(request: HttpRequest, pk: int, sample_pk: int) -> HttpResponse:
     form = FilterForm(request.GET, dataset)
     selection = form.selection()
     before, after = selection.around(shown)
+    categories = overlays.category_entries(form.categories.values(), with_skeletons=True)
     context = {
         "dataset": dataset,
         "sample": shown,
@@ -73,7 +74,7 @@ def sample(request: HttpRequest, pk: int, sample_pk: int) -> HttpResponse:
         "after": after,
         "previous": before[-1] if before else None,
         "following": after[0] if after else None,
-        "stage": _stage(shown, overlays.layers(shown, selection.runs), overlays.category_entries(dataset, with_skeletons=True)),
+        "stage": _stage(shown, overlays.layers(shown, selection.runs), categories),
         "query": _query(request),
         "api_url": f"/api/datasets/{pk}/samples/{sample_pk}/annotations/",
     }
