@@ -1,6 +1,6 @@
 """Which images a page shows: the filter as the address holds it, its order, and steps through both by key, never by offset."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
@@ -33,6 +33,11 @@ class Selection:
     low: float | None = None
     high: float | None = None
     sort: str = "file"
+
+    @property
+    def is_filtering(self) -> bool:
+        has_range = self.low is not None or self.high is not None
+        return has_range or any((self.split, self.category, self.name, self.predicted, self.objects))
 
     def samples(self) -> QuerySet[Sample]:
         """All images that fit, in order."""
@@ -107,12 +112,18 @@ def _beyond(anchor: Sample, columns: tuple[str, ...]) -> Q:
     return bounded & (Q(**{f"{name}__{step}": value}) | Q(**{f"{key}__{key_step}": getattr(anchor, key)}))
 
 
-def facet_counts(dataset: Dataset) -> list[tuple[Category, int]]:
-    """Images of the whole dataset that have each class in their ground truth."""
-    counts = dict(
-        Annotation.objects.filter(sample__dataset=dataset)
-        .order_by()
-        .values_list("category")
-        .annotate(images=Count("sample", distinct=True))
-    )
-    return [(category, counts.get(category.pk, 0)) for category in dataset.categories.all()]
+def class_counts(selection: Selection) -> dict[int, int]:
+    """Images by class of their ground truth (key: category), among those that fit the rest of the filter."""
+    rest = replace(selection, category=None)
+    truth = Annotation.objects.filter(sample__dataset=selection.dataset)
+    if rest.is_filtering:
+        truth = truth.filter(sample__in=rest.samples().order_by().values("pk"))
+    return dict(truth.order_by().values_list("category").annotate(images=Count("sample", distinct=True)))
+
+
+def split_counts(selection: Selection) -> dict[int, int]:
+    """Images by split (key: split), among those that fit the rest of the filter."""
+    rest = replace(selection, split=None)
+    if not rest.is_filtering:
+        return dict(selection.dataset.splits.values_list("pk", "sample_count"))
+    return dict(rest.samples().order_by().values_list("split").annotate(images=Count("pk")))

@@ -48,8 +48,3 @@ class FilterForm(forms.Form):
         if not wanted:
             return self.runs[-1:]
         return [run for run in self.runs if str(run.pk) in wanted][:MOST_RUNS]
-
-    @property
-    def is_filtering(self) -> bool:
-        names = ("name", "split", "category", "objects", "predicted", "low", "high")
-        return any(self.data.get(name) for name in names)

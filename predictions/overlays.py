@@ -69,7 +69,8 @@ def _best(samples: list[int], runs: list[PredictionRun]) -> list[tuple[Any, ...]
         return []
     with connection.cursor() as cursor:
         cursor.execute(BEST_OF_EACH, [[run.pk for run in runs], samples, MOST_PER_THUMB])
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def _rounded(*values: float | None) -> list[float | None]:

@@ -7,7 +7,7 @@ from predictions.views import browse, imports, runs, statistics
 app_name = "predictions"
 urlpatterns = [
     path("datasets/<int:pk>/", browse.images, name="images"),
-    path("datasets/<int:pk>/facets/", browse.total, name="facets"),
+    path("datasets/<int:pk>/facets/", browse.facets, name="facets"),
     path("datasets/<int:pk>/samples/<int:sample_pk>/", browse.sample, name="sample"),
     path("datasets/<int:pk>/statistics/", statistics.statistics, name="statistics"),
     path("datasets/<int:pk>/statistics/classes/", statistics.class_chart, name="class_chart"),

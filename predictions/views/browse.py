@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from datasets.access import get_dataset
 from datasets.models import Sample
 from predictions import overlays
-from predictions.browsing import SORTS, Selection, facet_counts
+from predictions.browsing import SORTS, Selection, class_counts, split_counts
 from predictions.forms import FilterForm
 
 
@@ -26,6 +26,7 @@ def images(request: HttpRequest, pk: int) -> HttpResponse:
         "form": form,
         "runs": form.runs,
         "chosen": selection.runs,
+        "is_filtering": selection.is_filtering,
         "samples": samples,
         "next": samples[-1].pk if has_more else None,
         "overlays": overlays.thumbs(samples, selection.runs),
@@ -42,17 +43,20 @@ def images(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-def total(request: HttpRequest, pk: int) -> HttpResponse:
+def facets(request: HttpRequest, pk: int) -> HttpResponse:
     """How many images fit, and the numbers beside the filter; loaded after the grid, which never waits for them."""
     dataset = get_dataset(request.user, pk)
     form = FilterForm(request.GET, dataset)
     selection = form.selection()
+    classes, splits = class_counts(selection), split_counts(selection)
     context = {
         "dataset": dataset,
-        "count": selection.samples().order_by().count() if form.is_filtering else dataset.sample_count,
-        "facets": facet_counts(dataset),
-        "form": form,
-        "query": _query(request),
+        "count": selection.samples().order_by().count() if selection.is_filtering else dataset.sample_count,
+        "chosen": selection,
+        "classes": [(each, classes.get(each.pk, 0)) for each in form.categories.values()],
+        "splits": [(each, splits.get(each.pk, 0)) for each in form.splits.values()] if len(form.splits) > 1 else [],
+        "beside_class": _query(request, "category"),
+        "beside_split": _query(request, "split"),
     }
     return render(request, "predictions/_facets.html", context)
 
@@ -106,8 +110,9 @@ def _anchor(request: HttpRequest, selection: Selection) -> Sample | None:
     return Sample.objects.filter(dataset=selection.dataset, pk=int(value)).first()
 
 
-def _query(request: HttpRequest) -> str:
-    """The filter without the place in it, for links."""
+def _query(request: HttpRequest, *without: str) -> str:
+    """The filter without the place in it and what else is named, for links."""
     parameters = request.GET.copy()
-    parameters.pop("after", None)
+    for name in ("after", *without):
+        parameters.pop(name, None)
     return parameters.urlencode()

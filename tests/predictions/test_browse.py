@@ -14,6 +14,7 @@ from accounts.models import User
 from datasets.models import Dataset
 from predictions.forms import FilterForm
 from predictions.models import PredictionRun
+from predictions.overlays import MOST_PER_THUMB
 from tests.factories import (
     make_annotation,
     make_category,
@@ -224,3 +225,48 @@ def test_annotations_of_both_kinds_in_one_shape(dataset: Dataset, user: User, cl
 def test_templates_name_no_inline_script() -> None:
     for template in Path("templates").rglob("*.html"):
         assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*json)|\son\w+=", template.read_text()), template
+
+
+def facet_numbers(client: Client, dataset: Dataset, **filters: Any) -> list[tuple[str, str, str]]:
+    """What each facet links to, its name and its count."""
+    html = client.get(reverse("predictions:facets", args=[dataset.pk]), filters).content.decode()
+    found = re.findall(r'<li><a href="([^"]*)".*?title="[^"]*">([^<]*)</span> <span class="num">([\d,]+)', html)
+    return [(href.replace("&amp;", "&").partition("?")[2], name, count) for href, name, count in found]
+
+
+def test_facets_count_within_the_rest_of_the_filter(dataset: Dataset, user: User, client_of: Callable[..., Client]) -> None:
+    cat, dog = dataset.categories.order_by("position")
+    make_annotation(make_sample(dataset, split="test", annotation_count=1), dog)
+    client = client_of(user)
+    assert [facet[1:] for facet in facet_numbers(client, dataset, split="val", objects="some")] == [
+        ("test", "1"), ("val", "4"), ("cat", "4"), ("dog", "0"),
+    ]  # fmt: skip
+    assert facet_numbers(client, dataset, predicted="with", category=cat.pk)[2:] == [
+        ("predicted=with", "cat", "1"),
+        (f"predicted=with&category={dog.pk}", "dog", "0"),
+    ]
+
+
+def test_facets_take_no_more_queries_with_more_classes(dataset: Dataset, user: User, client_of: Callable[..., Client]) -> None:
+    client, address = client_of(user), reverse("predictions:facets", args=[dataset.pk]) + "?objects=some"
+    few = queries(client, address)
+    for number in range(10):
+        make_annotation(make_sample(dataset), make_category(dataset, f"kind {number}"))
+    assert queries(client, address) == few < 10
+
+
+def test_a_thumbnail_shows_the_best_of_many(dataset: Dataset, user: User, client_of: Callable[..., Client]) -> None:
+    run, sample = PredictionRun.objects.get(), dataset.samples.order_by("pk")[0]
+    for number in range(MOST_PER_THUMB + 5):
+        make_predicted_object(run, sample, dataset.categories.first(), score=number / 100)
+    html = client_of(user).get(reverse("predictions:images", args=[dataset.pk])).content.decode()
+    scores = [entry[5] for entry in overlays(html, "overlays-")[str(sample.pk)]["runs"][str(run.pk)]]
+    assert len(scores) == MOST_PER_THUMB
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == (MOST_PER_THUMB + 4) / 100
+
+
+def test_filters_cost_no_further_queries(dataset: Dataset, user: User, client_of: Callable[..., Client]) -> None:
+    client, address = client_of(user), reverse("predictions:images", args=[dataset.pk])
+    cat = dataset.categories.order_by("position")[0]
+    assert queries(client, f"{address}?split=val&category={cat.pk}&name=j&low=0.1&sort=most") < 10
