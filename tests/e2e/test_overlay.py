@@ -1,6 +1,7 @@
 """What is drawn on an image, and what the slider, the keys and the switches do to it."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,30 +11,37 @@ from tests.e2e.conftest import Stand
 from tests.e2e.files import BOXES, PICTURES, SCORES, shown_at, write_results, write_truth
 
 
+@dataclass(frozen=True)
+class Addresses:
+    """Of the grid of a dataset with the runs `first` and `second`, and of its first image."""
+
+    grid: str
+    sample: str
+
+
 @pytest.fixture(scope="module")
-def overlays(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A dataset of this name with two runs, `first` and `second`."""
+def overlays(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Addresses:
     folder: Path = tmp_path_factory.mktemp("squares")
     stand.manage("import_coco", "Overlays", str(write_truth(folder)), "--images", str(folder / "images"))
     results = str(write_results(folder))
     for name in ("first", "second"):
         stand.manage("import_predictions", "overlays", results, "--name", name)
+    dataset = stand.ask("/api/datasets/?search=Overlays")["results"][0]["id"]
+    sample = stand.ask(f"/api/datasets/{dataset}/samples/")["results"][0]["id"]
+    return Addresses(f"/datasets/{dataset}/", f"/datasets/{dataset}/samples/{sample}/")
 
 
 @pytest.fixture
-def sample(page: Page, overlays: None) -> Page:
-    """The page of the dataset's first image."""
-    open_grid(page)
-    page.locator("#grid a[data-sample]").first.click()
-    page.wait_for_selector("#stage svg.overlay g.predicted")
+def grid(page: Page, overlays: Addresses) -> Page:
+    page.goto(overlays.grid)
     return page
 
 
-def open_grid(page: Page) -> None:
-    page.goto("/")
-    page.locator("#rail").get_by_role("link", name="Datasets").click()
-    page.get_by_role("link", name="Overlays").first.click()
-    page.wait_for_selector("#grid a[data-sample]")
+@pytest.fixture
+def sample(page: Page, overlays: Addresses) -> Page:
+    page.goto(overlays.sample)
+    page.wait_for_selector("#stage svg.overlay g.predicted", state="attached")
+    return page
 
 
 def drawn(page: Page, layer: str) -> Locator:
@@ -50,15 +58,13 @@ def slide_to(page: Page, confidence: float) -> None:
     )
 
 
-def test_the_grid_shows_every_image_with_its_labels(page: Page, overlays: None) -> None:
-    open_grid(page)
-    expect(page.locator("#grid a[data-sample]")).to_have_count(PICTURES)
-    expect(page.locator("#grid a[data-sample] svg rect.line").first).to_be_visible()
+def test_the_grid_shows_every_image_with_its_labels(grid: Page) -> None:
+    expect(grid.locator("#grid a[data-sample]")).to_have_count(PICTURES)
+    expect(grid.locator("#grid a[data-sample] svg rect.line").first).to_be_visible()
 
 
-def test_thumbnails_come_small(page: Page, overlays: None) -> None:
-    open_grid(page)
-    picture = page.locator("#grid img").first
+def test_thumbnails_come_small(grid: Page) -> None:
+    picture = grid.locator("#grid img").first
     expect(picture).to_have_js_property("complete", True)
     assert "/thumb/" in (picture.get_attribute("src") or "")
 
@@ -141,7 +147,9 @@ def test_hovering_the_list_lights_the_object(sample: Page) -> None:
 
 
 def test_hovering_the_object_lights_the_list(sample: Page) -> None:
-    sample.locator("#stage g.truth > g").first.locator("rect.hit").hover(position={"x": 2, "y": 2}, force=True)
+    place = sample.locator("#stage g.truth rect.line").first.bounding_box()
+    assert place
+    sample.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
     expect(sample.locator("#objects button.is-lit")).to_have_count(1)
 
 
@@ -171,14 +179,12 @@ def test_the_sample_page_fits_a_telephone(sample: Page) -> None:
     assert sample.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_the_grid_fits_a_telephone(page: Page, overlays: None) -> None:
-    open_grid(page)
-    page.set_viewport_size({"width": 390, "height": 844})
-    expect(page.locator("#grid a[data-sample]").first).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+def test_the_grid_fits_a_telephone(grid: Page) -> None:
+    grid.set_viewport_size({"width": 390, "height": 844})
+    expect(grid.locator("#grid a[data-sample]").first).to_be_visible()
+    assert grid.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-def test_a_filter_without_images_says_what_to_do(page: Page, overlays: None) -> None:
-    open_grid(page)
-    page.goto(f"{page.url.split('?')[0]}?name=nothing-like-this")
-    expect(page.get_by_role("link", name="Show all images")).to_be_visible()
+def test_a_filter_without_images_says_what_to_do(grid: Page) -> None:
+    grid.goto(f"{grid.url}?name=nothing-like-this")
+    expect(grid.get_by_role("link", name="Show all images")).to_be_visible()
