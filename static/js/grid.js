@@ -1,6 +1,6 @@
 // The grid of a dataset: overlays on thumbnails, what is shown of them, and their size.
 
-import { Cut, box, eachFrame, element, read, remember, startingConfidence, typing } from "./overlay.js";
+import { Cut, box, eachFrame, element, placed, read, remember, startingConfidence, typing } from "./overlay.js";
 
 const grid = document.getElementById("grid");
 const bar = document.getElementById("overlay-bar");
@@ -25,6 +25,7 @@ function start() {
   const address = new URLSearchParams(location.search);
   const hidden = new Set((address.get("hide") || "").split(",").filter(Boolean));
   const cuts = [];
+  const labelled = new WeakMap(); // from a thumbnail to what is drawn on it
 
   function drawCards() {
     for (const holder of grid.querySelectorAll("script[type='application/json']:not([data-drawn])")) {
@@ -43,17 +44,56 @@ function start() {
       const key = chip.dataset.layer;
       const isTruth = key === "truth";
       const layer = element("g", { "data-layer": key, class: isTruth ? "truth" : `predicted dash-${chip.dataset.dash}` });
+      const tags = Object.assign(document.createElement("span"), { className: "thumb-tags" });
+      tags.dataset.layer = key;
       const items = [];
       for (const [category, x, y, width, height, last] of isTruth ? entry.truth : entry.runs[key] || []) {
-        if (x === null) continue;
-        const node = element("g", isTruth && last ? { class: "crowd" } : {}, box([x, y, width, height], categories[category]?.colour || "#fff"));
-        items.push({ node, score: isTruth ? 1 : last });
-        layer.append(node);
+        const { name, colour } = categories[category];
+        const text = isTruth ? name : `${name} ${last.toFixed(2)}`;
+        const isTag = x === null;
+        const node = isTag ? tag(text, colour) : element("g", isTruth && last ? { class: "crowd" } : {}, box([x, y, width, height], colour));
+        items.push({ node, score: isTruth ? 1 : last, text, colour, key, box: isTag ? null : [x, y, width, height] });
+        (isTag ? tags : layer).append(node);
       }
       if (!isTruth) cuts.push(new Cut(items));
+      labelled.set(thumb, [...(labelled.get(thumb) || []), ...items]);
       picture.append(layer);
+      if (tags.children.length) thumb.append(tags);
     }
     thumb.append(picture);
+  }
+
+  // A class of the whole image, as images of classification have it.
+  function tag(text, colour) {
+    const made = Object.assign(document.createElement("span"), { className: "label", textContent: text, title: text });
+    made.style.background = colour;
+    return made;
+  }
+
+  // The names of what is drawn, while the pointer or the focus is on the image.
+  function nameObjects(thumb) {
+    const picture = thumb.querySelector("svg.overlay");
+    if (!picture || thumb.querySelector(".labels")) return;
+    const matrix = picture.getScreenCTM();
+    const place = thumb.getBoundingClientRect();
+    const holder = Object.assign(document.createElement("span"), { className: "labels", ariaHidden: "true" });
+    const taken = [];
+    for (const { box: at, node, text, colour, key } of labelled.get(thumb) || []) {
+      if (!at || hidden.has(key) || node.style.display === "none") continue;
+      const corner = [matrix.e - place.left + at[0] * matrix.a, matrix.f - place.top + at[1] * matrix.d, at[2] * matrix.a, at[3] * matrix.d];
+      const label = placed(text, colour, corner, { across: place.width, down: place.height }, taken);
+      if (label) holder.append(label);
+    }
+    thumb.append(holder);
+  }
+
+  for (const [event, show] of [["pointerover", true], ["focusin", true], ["pointerout", false], ["focusout", false]]) {
+    grid.addEventListener(event, ({ target, relatedTarget }) => {
+      const card = target.closest?.(".sample-card");
+      if (!card || card.contains(relatedTarget)) return;
+      if (show) nameObjects(card.querySelector(".thumb"));
+      else card.querySelector(".labels")?.remove();
+    });
   }
 
   function apply() {

@@ -19,6 +19,28 @@ export function box([x, y, width, height], colour) {
   return [element("rect", { ...place, class: "casing" }), element("rect", { ...place, class: "line", stroke: colour })];
 }
 
+// A label beside a box of the screen ([x, y, width, height] in pixels), in the first place within the frame that no
+// other label has taken. None where all are taken, unless it has to be there.
+const pen = document.createElement("canvas").getContext("2d");
+const LABEL_HEIGHT = 17;
+
+export function placed(text, colour, [x, y, width, height], frame, taken, always = false) {
+  pen.font = `600 11px ${getComputedStyle(document.body).fontFamily}`;
+  const across = Math.min(256, pen.measureText(text).width + 12);
+  const down = LABEL_HEIGHT;
+  const [right, bottom] = [x + width, y + height];
+  const corners = [[x, y - down - 1], [x, y + 1], [right - across, y - down - 1], [x, bottom + 1], [x, bottom - down - 1], [right + 2, y], [x, y + down + 3], [x, y + 2 * down + 5]];
+  const inside = ([left, top]) => left >= 0 && top >= 0 && left + across <= frame.across && top + down <= frame.down;
+  const clear = ([left, top]) => taken.every((other) => left + across < other.left || other.left + other.across < left || top + down < other.top || other.top + other.down < top);
+  const corner = corners.find((each) => inside(each) && clear(each)) || (always ? [Math.max(0, x), Math.max(0, y)] : null);
+  if (!corner) return null;
+  const [left, top] = corner;
+  taken.push({ left, top, across, down });
+  const label = Object.assign(document.createElement("span"), { className: "label", textContent: text });
+  label.style.cssText = `left:${left}px;top:${top}px;background:${colour}`;
+  return label;
+}
+
 // Shows the best objects of a layer: those at or above the confidence. `items` are sorted by score, best first.
 export class Cut {
   constructor(items) {

@@ -1,6 +1,6 @@
 // One image with its labels: layers, confidence, labels that keep out of each other's way, zoom and pan, and the list beside it.
 
-import { Cut, box, eachFrame, element, read, remember, startingConfidence, typing } from "./overlay.js";
+import { Cut, box, eachFrame, element, placed, read, remember, startingConfidence, typing } from "./overlay.js";
 
 const data = read("stage-data");
 const stage = document.getElementById("stage");
@@ -168,34 +168,20 @@ function labelled(object) {
   return `${layers.length > 2 ? `${object.layer} · ` : ""}${object.name} ${object.score.toFixed(2)}`;
 }
 
-const pen = document.createElement("canvas").getContext("2d");
-pen.font = `600 11px ${getComputedStyle(document.body).fontFamily}`;
-
 // Each label takes the first free place around its box; one that finds none is left to hovering.
 const placeLabels = eachFrame(() => {
   labelHolder.replaceChildren();
   const wanted = lit ? [lit] : showLabels ? layers.flatMap((layer) => (hidden.has(layer.key) ? [] : layer.objects.slice(0, layer.cut.shown))) : [];
   const taken = [];
+  const frame = { across: stage.clientWidth, down: stage.clientHeight };
   for (const object of wanted.slice(0, MOST_LABELS)) {
     const text = labelled(object);
     // A class of the whole image stands in its corner.
-    const place = free(object.box || [0, 0, data.width, data.height], Math.min(256, pen.measureText(text).width + 12), 17, taken, object === lit);
-    if (!place) continue;
-    taken.push(place);
-    const label = Object.assign(document.createElement("span"), { className: "label", textContent: text });
-    label.style.cssText = `left:${place.x}px;top:${place.y}px;background:${object.colour}`;
-    labelHolder.append(label);
+    const [x, y, width, height] = object.box || [0, 0, data.width, data.height];
+    const label = placed(text, object.colour, [left + x * scale, top + y * scale, width * scale, height * scale], frame, taken, object === lit);
+    if (label) labelHolder.append(label);
   }
 });
-
-function free([x, y, width, height], across, down, taken, always) {
-  const [x1, y1, x2, y2] = [left + x * scale, top + y * scale, left + (x + width) * scale, top + (y + height) * scale];
-  const candidates = [[x1, y1 - down - 1], [x1, y1 + 1], [x2 - across, y1 - down - 1], [x1, y2 + 1], [x1, y2 - down - 1], [x2 + 2, y1], [x1, y1 + down + 3], [x1, y1 + 2 * down + 5]];
-  const places = candidates.map(([px, py]) => ({ x: px, y: py, across, down }));
-  const inside = (place) => place.x >= 0 && place.y >= 0 && place.x + across <= stage.clientWidth && place.y + down <= stage.clientHeight;
-  const clear = (place) => taken.every((other) => place.x + across < other.x || other.x + other.across < place.x || place.y + down < other.y || other.y + other.down < place.y);
-  return places.find((place) => inside(place) && clear(place)) || (always ? { x: Math.max(0, x1), y: Math.max(0, y1), across, down } : null);
-}
 
 function toggle(key) {
   if (hidden.has(key)) hidden.delete(key);
