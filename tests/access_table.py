@@ -49,6 +49,7 @@ class Row:
     patch: str = ""
     delete: str = ""
     body: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def answers(self) -> dict[str, str]:
         every = {"GET": self.get, "POST": self.post, "PUT": self.put, "PATCH": self.patch, "DELETE": self.delete}
@@ -87,44 +88,37 @@ PAGES = {
     "datasets:new": Row("project", get=EDIT, post=EDIT_DO, body={"name": "Owls", "task_type": "detection"}),
     "datasets:settings": Row("dataset", get=EDIT, post=EDIT_DO, body={"name": "Owls"}),
     "datasets:delete": Row("dataset", post=EDIT_DO),
+    "datasets:image": Row("sample", get=SEE),
+    "datasets:thumb": Row("thumb", get=SEE),
     "datasets:imports": Row("dataset", get=SEE),
     "datasets:import_new": Row("dataset", get=EDIT, post=EDIT_422),
     "datasets:import_folders": Row("dataset", get=EDIT),
-    # The imports have failed, and have no rejected rows to download.
+    # Imports of either kind.
     **{
         f"{app}:import_{name}": Row(of, **answers)
         for app, of in [("datasets", "datasetimport"), ("predictions", "predictionimport")]
         for name, answers in [
-            ("detail", {"get": SEE}),
-            ("rejects", {"get": "login 404 404 404 404 404"}),
+            *((name, {"get": SEE}) for name in ("detail", "rejects")),
             *((name, {"post": EDIT_DO}) for name in ("reexamine", "confirm", "cancel", "retry")),
         ]
     },
+    "predictions:images": Row("dataset", get=SEE),
+    "predictions:facets": Row("dataset", get=SEE),
+    "predictions:sample": Row("sample_page", get=SEE),
+    "predictions:statistics": Row("dataset", get=SEE),
+    "predictions:class_chart": Row("dataset", get=SEE),
+    "predictions:size_chart": Row("dataset", get=SEE),
+    "predictions:runs": Row("dataset", get=SEE),
+    "predictions:run_delete": Row("predictionrun", post=EDIT_DO),
     "predictions:imports": Row("dataset", get=SEE),
     "predictions:import_new": Row("dataset", get=EDIT, post=EDIT_422),
-    "datasets:image": Row("sample", get=SEE),
-    "datasets:thumb": Row("thumb", get=SEE),
 }
 
-# The protocol's version is asked for before anything else; who may upload is in tests/datasets/test_uploads.py.
-NO_TUS = "401 412 412 412 412 412"
+# Uploads speak tus; the metadata names the file a.json and the project birds, in base64.
+TUS = {"Tus-Resumable": "1.0.0"}
+NEW_UPLOAD = TUS | {"Upload-Length": "10", "Upload-Metadata": "filename YS5qc29u,project YmlyZHM="}
 
 API = {
-    "dataset-import-list": api("in_dataset", get=API_SEE, post=API_400),
-    "prediction-create": api("in_dataset", post=API_400),
-    **{
-        f"{kind}-{name}": api(of, **answers)
-        for kind, of in [("import", "datasetimport"), ("prediction-import", "predictionimport")]
-        for name, answers in [
-            ("detail", {"get": API_SEE}),
-            ("confirm", {"post": API_ACCEPT}),
-            ("retry", {"post": API_ACCEPT}),
-            ("cancel", {"post": "401 404 403 409 409 404"}),
-            ("rejects", {"get": "401 404 404 404 404 404"}),
-        ]
-    },
-    "datasets:uploads": api(post=NO_TUS),
-    "datasets:upload": api("upload", patch=NO_TUS, delete=NO_TUS),
     "schema": api(get=OPEN, post=OPEN_NO, put=OPEN_NO, patch=OPEN_NO, delete=OPEN_NO),
     "api-docs": api(get=OPEN, post=OPEN_NO, put=OPEN_NO, patch=OPEN_NO, delete=OPEN_NO),
     "project-list": api(get=API_ALL),
@@ -138,6 +132,22 @@ API = {
     "sample-annotations": api("annotations", get=API_SEE),
     "run-list": api("in_dataset", get=API_SEE),
     "run-detail": api("run_in_dataset", get=API_SEE, delete=API_DELETE),
+    # Without a source these are told what is missing.
+    "dataset-import-list": api("in_dataset", get=API_SEE, post=API_400),
+    "prediction-create": api("in_dataset", post=API_400),
+    # The imports of the world have failed: there is nothing to cancel, but they can be tried again, also in full at once.
+    **{
+        f"{kind}-{name}": api(of, **answers)
+        for kind, of in [("import", "datasetimport"), ("prediction-import", "predictionimport")]
+        for name, answers in [
+            *((name, {"get": API_SEE}) for name in ("detail", "rejects")),
+            *((name, {"post": API_ACCEPT}) for name in ("confirm", "retry")),
+            ("cancel", {"post": "401 404 403 409 409 404"}),
+        ]
+    },
+    "datasets:uploads": api(post=API_MAKE, headers=NEW_UPLOAD),
+    # The upload is the editor's, and nobody else's.
+    "datasets:upload": api("upload", patch="401 404 404 415 404 404", delete="401 404 404 204 404 404", headers=TUS),
 }
 
 # The admin is for superusers; what they may do beside looking, by table. Rows that operations keep true are only looked at.
@@ -194,7 +204,7 @@ ADMIN = {
     "admin:password_change_done": Row(get=site(200), post=site(405)),
     "admin:autocomplete": Row(get=site(403), post=site(405)),
     "admin:jsi18n": Row(get=site(200), post=site(405)),
-    "admin:view_on_site": Row("view_on_site", get=staff(302), post=staff(302)),
+    "admin:view_on_site": Row("view_on_site", get=site(302), post=site(302)),
     "admin:app_list": Row("app", get=site(200), post=site(200)),
     "admin:auth_user_password_change": Row("user", get=staff(200), post=staff(200)),
 } | {name: row for table, allowed in ADMIN_TABLES.items() for name, row in _admin_rows(table, allowed).items()}

@@ -50,7 +50,8 @@ def ask(client: Client, method: str, url: str, row: Row, *, is_api: bool) -> str
     """The answer in the table's words. What it changes is undone."""
     with transaction.atomic():
         if is_api and method != "GET":
-            response = client.generic(method, url, json.dumps(row.body), content_type="application/json")
+            body = json.dumps(row.body)
+            response = client.generic(method, url, body, content_type="application/json", headers=row.headers)
         else:
             response = client.generic(method, url) if method != "POST" else client.post(url, row.body)
         for _ in getattr(response, "streaming_content", ()):

@@ -41,8 +41,9 @@ class World:
         annotation = make_annotation(sample, category)
         run = make_run(dataset)
         predicted = make_predicted_object(run, sample, category)
-        job = DatasetImport.objects.create(dataset=dataset, source_name="a.json", status=JobStatus.FAILED)
-        prediction_job = PredictionImport.objects.create(dataset=dataset, source_name="b.json", status=JobStatus.FAILED)
+        failed = {"dataset": dataset, "status": JobStatus.FAILED, "rejects_file": self.store_rejects()}
+        job = DatasetImport.objects.create(source_name="a.json", **failed)
+        prediction_job = PredictionImport.objects.create(source_name="b.json", **failed)
         upload = Upload.objects.create(project=project, owner=editor, file_name="a.json", size=10)
         membership = project.memberships.get(user=viewer)
         rows: list[Any] = [
@@ -61,6 +62,7 @@ class World:
             "project_invitation": {"slug": project.slug, "pk": invitation.pk},
             "token": {"pk": token.pk},
             "thumb": {"pk": sample.pk, "size": 160},
+            "sample_page": {"pk": dataset.pk, "sample_pk": sample.pk},
             "in_dataset": {"dataset_pk": dataset.pk},
             "sample_in_dataset": {"dataset_pk": dataset.pk, "pk": sample.pk},
             "annotations": {"dataset_pk": dataset.pk, "sample_pk": sample.pk},
@@ -74,6 +76,10 @@ class World:
     def store_image() -> str:
         Image.new("RGB", (8, 6)).save(file := ContentFile(b""), "PNG")
         return default_storage.save("matrix.png", file)
+
+    @staticmethod
+    def store_rejects() -> str:
+        return default_storage.save("rejects.jsonl", ContentFile(b"{}\n"))
 
     def client(self, person: str) -> Client:
         client = Client()

@@ -3,6 +3,7 @@
 Without Chromium these tests are skipped, loudly; with TOUCHSTONE_REQUIRE_BROWSER=1 that is a failure.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -31,6 +32,7 @@ class Stand:
 
     address: str
     data: Path
+    token: str = ""
 
     def manage(self, *words: str, **environment: str) -> str:
         """What `manage.py` says to these words."""
@@ -38,6 +40,12 @@ class Stand:
         done = subprocess.run(command, cwd=ROOT, env=own_environment(self.data) | environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def ask(self, path: str) -> Any:
+        """What the API answers to the first user."""
+        request = urllib.request.Request(self.address + path, headers={"Authorization": f"Bearer {self.token}"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
 
 
 def own_environment(data: Path) -> dict[str, str]:
@@ -70,6 +78,7 @@ def stand(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     try:
         wait_until_ready(made, process)
         made.manage("createsuperuser", "--noinput", "--username", USERNAME, "--email", "", DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+        made.token = made.manage("create_token", USERNAME).strip()
         yield made
     finally:
         process.send_signal(signal.SIGINT)
