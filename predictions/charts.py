@@ -17,6 +17,7 @@ class Bar:
     label: str
     count: int
     note: str = ""
+    category: int | None = None
 
 
 def class_distribution(dataset: Dataset) -> list[Bar]:
@@ -24,7 +25,7 @@ def class_distribution(dataset: Dataset) -> list[Bar]:
     counts = dict(
         Annotation.objects.filter(sample__dataset=dataset).values_list("category").annotate(count=Count("pk")).order_by()
     )
-    bars = [Bar(category.name, counts.get(category.pk, 0)) for category in dataset.categories.all()]
+    bars = [Bar(category.name, counts.get(category.pk, 0), category=category.pk) for category in dataset.categories.all()]
     return sorted(bars, key=lambda bar: -bar.count)
 
 

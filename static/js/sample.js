@@ -281,6 +281,10 @@ stage.addEventListener("dblclick", (event) => event.target.closest(".stage-tools
 new ResizeObserver(fit).observe(stage);
 
 // --- Buttons and keys ------------------------------------------------------------------------------------------------
+const strip = document.querySelector(".filmstrip");
+const current = strip.querySelector("[aria-current]");
+strip.scrollLeft = current.offsetLeft - strip.offsetLeft - (strip.clientWidth - current.offsetWidth) / 2;
+
 const acts = { in: () => zoom(1.35), out: () => zoom(1 / 1.35), fit };
 stage.querySelector(".stage-tools").addEventListener("click", (event) => {
   const button = event.target.closest("button");
