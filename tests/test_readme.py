@@ -24,7 +24,7 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_every_documented_setting_exists() -> None:
-    documented = {name for name in re.findall(r"^\| `([A-Z_0-9]+)` \|", README, re.M)}
+    documented = set(re.findall(r"^\| `([A-Z_0-9]+)` \|", README, re.M))
     assert documented <= settings_read()
 
 
