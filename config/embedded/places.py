@@ -156,6 +156,19 @@ def process_holds(pid: int, *words: str) -> bool:
     return all(os.fsencode(word) in command for word in words)
 
 
+def processes_in(folder: Path, titled: str) -> list[int]:
+    """Those that work in the folder and have the word on their command line."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            works_here = (process / "cwd").readlink() == folder
+        except OSError:
+            continue  # another user's, or it has ended
+        if works_here and process_holds(int(process.name), titled):
+            found.append(int(process.name))
+    return found
+
+
 def end(number: signal.Signals, process_id: Callable[[], int | None], *, within: float) -> bool:
     """Send the signal and wait until no process is left. False where one still runs after `within` seconds."""
     pid = process_id()

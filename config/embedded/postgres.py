@@ -1,6 +1,7 @@
 """The embedded PostgreSQL: binaries from a wheel, driven by ourselves."""
 
 import importlib.util
+import os
 import shutil
 import signal
 import subprocess
@@ -96,6 +97,7 @@ def _start(data_dir: Path, sockets: Path, *, tied: bool) -> None:
         _settle(data_dir, sockets)
         if _is_ready(data_dir, sockets):
             return
+    _end_leftovers(folder)
     binaries = _binaries(folder)
     runner = runner_for(folder, binaries / "postgres")
     _initialise(runner, binaries, data_dir)
@@ -120,6 +122,22 @@ def _settle(data_dir: Path, sockets: Path) -> None:
             _end(data_dir)
             return
         time.sleep(0.05)
+
+
+def _end_leftovers(folder: Path) -> None:
+    """Backends of a killed server that are too busy to notice: a new server refuses to start beside them."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while left := places.processes_in(folder, "postgres:"):
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if time.monotonic() > deadline:
+            raise EmbeddedError(
+                f"Processes of a PostgreSQL that was killed do not end: {left}. End them, or restart the machine."
+            )
+        time.sleep(0.02)
 
 
 def _await(process: "subprocess.Popen[bytes]", data_dir: Path, sockets: Path) -> None:

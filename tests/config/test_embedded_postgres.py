@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,22 @@ def test_a_killed_server_comes_back_with_its_data(data_dir: Path) -> None:
     kill(postgres.process_id(data_dir))
     with connect(data_dir) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def test_a_busy_backend_of_a_killed_server_is_no_hindrance(data_dir: Path) -> None:
+    busy = connect(data_dir)
+    thread = threading.Thread(target=_count_for_long, args=[busy], daemon=True)
+    thread.start()
+    time.sleep(0.5)
+    kill(postgres.process_id(data_dir))
+    connect(data_dir).close()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def _count_for_long(connection: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.OperationalError):
+        connection.execute("SELECT count(*) FROM generate_series(1, 100000) AS a, generate_series(1, 100000) AS b")
 
 
 def test_a_stale_pid_file_with_a_number_in_use_does_not_matter(data_dir: Path) -> None:
