@@ -57,6 +57,8 @@ def report(job: DatasetImport, key: str, problems: ProblemLog, contents: Content
     if unused and contents.annotations:
         names = ", ".join(record.name for record in unused[:5])
         problems.add("class_without_examples", detail=names, rejected=False, count=len(unused))
+    if "map_by_name" not in job.fixes:
+        _note_conflicts(job, problems, contents)
     found = reports.base_report(key, importers.IMPORTERS[key][0], problems, problems.offered_fixes(), job.fixes)
     stored = {"samples": contents.samples, "annotations": contents.annotations, "categories": len(contents.categories)}
     found["read"] = {kind: problems.read_count(kind, stored[kind]) for kind in stored}
@@ -69,6 +71,22 @@ def report(job: DatasetImport, key: str, problems: ProblemLog, contents: Content
     ]
     found["existing"] = job.existing()
     return found
+
+
+def _note_conflicts(job: DatasetImport, problems: ProblemLog, contents: Contents) -> None:
+    """Class ids that mean something else in the dataset. Without a fix the import would be refused for them.
+
+    Where the split is the only one, and no prediction speaks of its classes, they start anew.
+    """
+    dataset = job.dataset
+    if not dataset.prediction_count and not dataset.splits.exclude(name=job.split_name or "val").exists():
+        return
+    for external_id, name in dataset.categories.values_list("external_id", "name"):
+        record = contents.categories.get(external_id)
+        if record and record.name != name:
+            detail = f"{record.name} in the file, {name} in the dataset"
+            problems.add("category_conflict", where=f"id {external_id}", detail=detail, rejected=False)
+            problems.offer("map_by_name")
 
 
 def row_counts(found: dict[str, Any]) -> dict[str, int]:

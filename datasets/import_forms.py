@@ -32,7 +32,18 @@ class SourceForm(forms.Form):
     def __init__(self, user: User, dataset: Dataset, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user, self.dataset = user, dataset
-        self.kept: dict[str, Upload] = {}  # uploads by field, so that a corrected form need not send them again
+        # Uploads by field, so that a corrected form, or another try with the same file, need not send them again.
+        self.kept: dict[str, Upload] = {}
+        if not self.is_bound and (upload := self._earlier_upload()):
+            self.kept["file"] = upload
+
+    def _earlier_upload(self) -> Upload | None:
+        """The upload that the address names: somebody starts anew with a file that is here already."""
+        try:
+            key = forms.UUIDField().clean(self.initial.get("upload"))
+        except forms.ValidationError:
+            return None
+        return Upload.objects.visible_to(self.user).filter(project=self.dataset.project, pk=key).first()
 
     @property
     def roots(self) -> list[Path]:

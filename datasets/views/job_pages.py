@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
@@ -17,7 +18,7 @@ from datasets.reports import open_rejects
 
 PATIENCE = timedelta(seconds=10)
 INVALID = 422
-WORDS = {"samples": "images", "categories": "classes"}
+KINDS = {"samples": "images", "annotations": "annotations", "predictions": "predictions", "categories": "classes"}
 ACTIONS = ["reexamine", "confirm", "cancel", "retry", "rejects"]
 
 
@@ -32,6 +33,7 @@ def show_job(request: HttpRequest, job: ImportJob, refusal: ImportRefused | None
         return render(request, "datasets/imports/detail.html", context)
     if request.method == "GET" and job.is_active:
         return render(request, "datasets/imports/_progress.html", context)
+    context["is_swapped_in"] = True  # counts above it are renewed as well
     response = render(request, "datasets/imports/_state.html", context, status=INVALID if refusal else 200)
     response["HX-Retarget"], response["HX-Reswap"] = "#import-state", "outerHTML"
     return response
@@ -69,14 +71,23 @@ def _job_context(job: ImportJob) -> dict[str, Any]:
         "is_predictions": is_predictions,
         "actions": {name: reverse(f"{app}:import_{name}", args=[job.pk]) for name in ACTIONS},
         "new_url": reverse(f"{app}:import_new", args=[job.dataset_id]),
+        "anew_url": f"{reverse(f'{app}:import_new', args=[job.dataset_id])}?{urlencode(_said(job))}",
         "api_url": reverse(f"{'prediction-import' if is_predictions else 'import'}-detail", args=[job.pk]),
         "step": 2 if job.dry_run else 3,
         "is_left_alone": job.status == JobStatus.PENDING and timezone.now() - job.queued_at > PATIENCE,
         "took": (job.finished_at - job.started_at).total_seconds() if job.finished_at and job.started_at else None,
         "existing": job.existing() if job.status == JobStatus.DRAFT else None,
+        "is_blocked": any(problem["reason"] == "category_conflict" for problem in job.report.get("problems", [])),
         "refused": _refusal(job),
         **_report_in_words(job.report),
     }
+
+
+def _said(job: ImportJob) -> dict[str, Any]:
+    """What the form was told, for starting anew with one thing changed."""
+    source = {"place": "server", "path": job.source_path} if job.source_path else {"upload": job.upload_id}
+    said = source | {"split": job.split_name, "name": getattr(job, "run_name", ""), "importer": getattr(job, "importer", "")}
+    return {name: value for name, value in said.items() if value}
 
 
 def _refusal(job: ImportJob) -> dict[str, str] | None:
@@ -87,15 +98,15 @@ def _refusal(job: ImportJob) -> dict[str, str] | None:
 
 def _report_in_words(report: dict[str, Any]) -> dict[str, Any]:
     """Read = stored + rejected, a row per kind; what would be stored; and the whole in one sentence."""
-    kinds = report.get("read") or {}
     counts = [
-        {"kind": WORDS.get(kind, kind), **{name: report[name].get(kind, 0) for name in ("read", "stored", "rejected")}}
-        for kind in kinds
+        {"kind": word, **{name: report[name].get(kind, 0) for name in ("read", "stored", "rejected")}}
+        for kind, word in KINDS.items()
+        if kind in report.get("read", {})
     ]
     told = [row for row in counts if row["kind"] != "classes"]
     read, stored, rejected = (sum(row[name] for row in told) for name in ("read", "stored", "rejected"))
     if not stored:
-        headline = "Nothing of it fits" if read else "Nothing could be read yet"
+        headline = "Nothing of it fits" if read else "Nothing can be matched yet"
     else:
         headline = f"{rejected:,} of {read:,} rows do not fit" if rejected else "Everything fits"
     return {
