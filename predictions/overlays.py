@@ -15,7 +15,7 @@ from predictions.models import PredictedObject, PredictionRun
 PALETTE = (
     "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#3f8fd1", "#f0e442",
     "#9ad4f5", "#ffc24d", "#4cc9a0", "#e8a9cb", "#ff8f4d", "#7fb4e6", "#fff27a",
-    "#2d8fc4", "#c08400", "#2eb886", "#b8578c", "#e0751f", "#6f9fd8", "#d6c92a",
+    "#2d8fc4", "#c08400", "#2eb886", "#c0699a", "#e0751f", "#6f9fd8", "#d6c92a",
 )  # fmt: skip
 # More boxes than this on a thumbnail are a smear; the best ones are drawn.
 MOST_PER_THUMB = 60

@@ -18,6 +18,22 @@ function colourSwatches() {
   }
 }
 
+// Whoever comes back from an image finds the grid as far loaded and scrolled as it was left.
+function keepPlace() {
+  const place = history.state?.place;
+  const cards = () => grid.querySelectorAll(".sample-card").length;
+  addEventListener("pagehide", () => history.replaceState({ ...history.state, place: { cards: cards(), top: scrollY } }, ""));
+  if (!place || place.cards <= cards()) return;
+  const goOn = () => {
+    const more = grid.querySelector(".more");
+    if (more && cards() < place.cards) return window.htmx.trigger(more, "intersect");
+    grid.removeEventListener("htmx:afterSettle", goOn);
+    scrollTo({ top: place.top, behavior: "instant" });
+  };
+  grid.addEventListener("htmx:afterSettle", goOn);
+  addEventListener("load", goOn, { once: true });
+}
+
 function start() {
   const categories = read("categories");
   const slider = document.getElementById("confidence");
@@ -153,6 +169,7 @@ function start() {
     else if (/^[1-6]$/.test(event.key) && chips[Number(event.key)]) toggle(chips[Number(event.key)].dataset.layer);
   });
   document.body.addEventListener("htmx:afterSettle", drawCards);
+  keepPlace();
   const filter = document.getElementById("filter");
   filter.addEventListener("change", () => filter.requestSubmit());
   filter.addEventListener("formdata", ({ formData }) => {

@@ -190,7 +190,16 @@ function toggle(key) {
   apply();
 }
 
-// Neighbours open with what is shown here.
+// Other runs open with what is shown here,
+document.querySelector(".run-picker form")?.addEventListener("formdata", ({ formData }) => {
+  const search = new URLSearchParams(location.search);
+  for (const key of ["conf", "hide", "labels"]) {
+    formData.delete(key);
+    if (search.get(key)) formData.set(key, search.get(key));
+  }
+});
+
+// and so do neighbours.
 function keep(changes) {
   const search = remember(changes);
   for (const link of document.querySelectorAll(".filmstrip a, [data-step][href], [data-back]")) {
