@@ -78,6 +78,7 @@ def records(job: DatasetImport, heartbeat: Heartbeat, problems: ProblemLog) -> I
             task_type=job.dataset.task_type,
             fixes=frozenset(job.fixes),
             progress=partial(heartbeat.progress, stage="reading"),
+            most_pixels=settings.MAX_IMAGE_PIXELS,
         )
         yield key, importers.get_importer(key).read(source, problems)
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets import reports
+from datasets.importers.ids import shift_between
 from datasets.importers.problems import ProblemLog
 from datasets.models import JobStatus
 from datasets.runner import JobCancelled
 from predictions import copying
 from predictions.coco_results import ResultRow, RowRefused, Truth, parse_row
 from predictions.models import PredictionImport
-from predictions.results_files import ResultsFile, names_to_keys, shift_between
+from predictions.results_files import ResultsFile, names_to_keys
 
 # A heuristic speaks up when this share of the rows looks that way.
 TELLING_SHARE = 0.05

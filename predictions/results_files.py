@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from datasets.importers.ids import shift_between
 from datasets.importers.json_stream import JsonStream
 from datasets.importers.problems import ImportRefused
 from predictions.coco_results import Truth, id_map
@@ -91,14 +92,6 @@ def shifted(known: dict[Any, int], used: set[Any], field: str) -> dict[Any, int]
             remedy="Switch this fix off and look at the ids.",
         )
     return {number - offset: key for number, key in known.items() if isinstance(number, int)}
-
-
-def shift_between(known: Mapping[Any, int], used: set[Any]) -> int | None:
-    """The offset of -1 or 1 by which all used whole-number ids become known ones; None where none does or none is needed."""
-    numbers = {number for number in used if isinstance(number, int)}
-    if not numbers or len(numbers) < len(used) or all(number in known for number in numbers):
-        return None
-    return next((offset for offset in (-1, 1) if all(number + offset in known for number in numbers)), None)
 
 
 def _names_of(file_name: str) -> list[str]:

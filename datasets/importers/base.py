@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from datasets.importers.problems import ProblemLog
 
+MOST_PIXELS = 100_000_000
+
 
 def _no_progress(done: int, total: int) -> None:
     pass
@@ -14,7 +16,8 @@ def _no_progress(done: int, total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What to read: a file or folder, the folder of its images, the split wanted and the fixes switched on."""
+    """What to read: a file or folder, the folder of its images, the split wanted, the fixes switched on, and how many
+    pixels an image may have."""
 
     path: Path
     images: Path | None = None
@@ -22,6 +25,7 @@ class Source:
     task_type: str = "detection"
     fixes: frozenset[str] = frozenset()
     progress: Callable[[int, int], None] = _no_progress
+    most_pixels: int = MOST_PIXELS
 
 
 @dataclass(slots=True)

@@ -3,64 +3,74 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from datasets.importers.base import AnnotationRecord, CategoryRecord, Record, SampleRecord, Source
-from datasets.importers.image_files import ImageRefused, image_paths, inspect_image
+from datasets.importers import SPLIT_NAMES
+from datasets.importers.base import AnnotationRecord, CategoryRecord, Record, Source
+from datasets.importers.files import printable
+from datasets.importers.image_files import SUFFIXES, image_paths, image_sample
 from datasets.importers.problems import ImportRefused, ProblemLog
 
-SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
+ALIASES = {"val": ("val", "valid", "validation"), "train": ("train", "training"), "test": ("test", "testing")}
 
 
 class ImageFolderImporter:
-    """The folder's name is the class, its place in the sorted list the class's id."""
+    """The folder's name is the class, its place in the sorted list of all splits' classes the class's id."""
 
     def read(self, source: Source, problems: ProblemLog) -> Iterator[Record]:
-        root = split_folder(source.path, source.split)
-        folders = sorted(
-            folder
-            for folder in root.iterdir()
-            if folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
-        )
-        images = {folder: image_paths(folder) for folder in folders}
+        if not source.path.is_dir():
+            raise ImportRefused(
+                "This is not a folder.", where=source.path.name, remedy="Name the folder with one folder per class."
+            )
+        splits = _split_folders(source.path)
+        root = _chosen(splits, source)
+        images = {folder.name: image_paths(folder) for folder in _subfolders(root)}
         if not any(images.values()):
             raise ImportRefused(
                 "There are no folders with images.",
                 where=root.name,
                 remedy="It needs one folder per class with the images in it.",
             )
+        names = {folder.name for split in splits.values() for folder in _subfolders(split)} | set(images)
         total, done = sum(map(len, images.values())), 0
-        for number, folder in enumerate(folders):
-            yield CategoryRecord(str(number), folder.name)
-            for path in images[folder]:
+        for number, name in enumerate(sorted(names)):
+            yield CategoryRecord(str(number), printable(name))
+            for path in images.get(name, ()):
                 done += 1
                 source.progress(done, total)
-                yield from _read_image(path, root, str(number), problems)
+                yield from _read_image(path, root, str(number), source, problems)
+        _note_strays(root, problems)
 
 
-def _read_image(path: Path, root: Path, category: str, problems: ProblemLog) -> Iterator[Record]:
+def _read_image(path: Path, root: Path, category: str, source: Source, problems: ProblemLog) -> Iterator[Record]:
     name = str(path.relative_to(root))
-    try:
-        info = inspect_image(path)
-    except ImageRefused as refused:
-        problems.add(refused.reason, where=name, detail=refused.detail, kind="samples")
-        return
-    width, height = (info.height, info.width) if info.orientation >= 5 else (info.width, info.height)
-    if info.orientation != 1:
-        problems.add("exif_rotated", where=name, detail=f"orientation {info.orientation}", rejected=False)
-    yield SampleRecord(name, name, width, height, path, info.image_format, info.orientation)
-    yield AnnotationRecord(name, category)
+    sample = image_sample(path, name, name, source, problems)
+    if sample:
+        yield sample
+        yield AnnotationRecord(sample.external_id, category)
 
 
-def split_folder(root: Path, split: str | None) -> Path:
-    """The folder whose subfolders are the classes: a split's folder where there are such, else the root itself."""
-    if not root.is_dir():
-        raise ImportRefused("This is not a folder.", where=root.name, remedy="Name the folder with one folder per class.")
-    splits = {
-        folder.name.lower(): folder for folder in root.iterdir() if folder.is_dir() and folder.name.lower() in SPLIT_NAMES
-    }
+def _note_strays(root: Path, problems: ProblemLog) -> None:
+    for path in sorted(root.iterdir()):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            problems.add("no_class", where=printable(path.name), kind="samples")
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+    )
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    return {folder.name.lower(): folder for folder in _subfolders(root) if folder.name.lower() in SPLIT_NAMES}
+
+
+def _chosen(splits: dict[str, Path], source: Source) -> Path:
+    """The folder whose subfolders are the classes: the split's where there are such, else the source itself."""
     if not splits:
-        return root
-    wanted = (split or "val").lower()
-    for name in (wanted, {"val": "valid", "valid": "val"}.get(wanted, wanted), {"val": "validation"}.get(wanted, wanted)):
+        return source.path
+    wanted = (source.split or "val").lower()
+    alike = next((names for names in ALIASES.values() if wanted in names), (wanted,))
+    for name in (wanted, *alike):
         if name in splits:
             return splits[name]
     raise ImportRefused(

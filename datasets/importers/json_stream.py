@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import ijson
 
+from datasets.importers.files import first_mark
 from datasets.importers.guarded_text import CHUNK, UTF8_MARK, GuardedText
 from datasets.importers.problems import ImportRefused
 
@@ -30,7 +31,7 @@ class JsonStream:
         self.path, self.progress = path, progress
         self.size = path.stat().st_size
         self._mends_numbers = False
-        _refuse_what_is_no_text(path)
+        refuse_what_is_no_text(path)
 
     def items(self, prefix: str) -> Iterator[Any]:
         """The values under the prefix (ijson's notation), floats as floats. Raises ImportRefused.
@@ -66,9 +67,7 @@ class JsonStream:
 
     def kind(self) -> str:
         """ "array", "object" or another kind of value, from the first bytes alone."""
-        with self.path.open("rb") as file:
-            first = file.read(CHUNK).removeprefix(UTF8_MARK).lstrip()[:1]
-        return {b"[": "array", b"{": "object"}.get(first, "value")
+        return {b"[": "array", b"{": "object"}.get(first_mark(self.path), "value")
 
     def _text(self, file: BinaryIO) -> GuardedText:
         return GuardedText(file, self.size, self.progress, mends_numbers=self._mends_numbers)
@@ -129,7 +128,8 @@ class JsonStream:
         return self.size
 
 
-def _refuse_what_is_no_text(path: Path) -> None:
+def refuse_what_is_no_text(path: Path) -> None:
+    """Raises ImportRefused for a file that is empty, compressed or in a wide encoding."""
     with path.open("rb") as file:
         head = file.read(CHUNK)
         is_all = len(head) < CHUNK
@@ -137,7 +137,7 @@ def _refuse_what_is_no_text(path: Path) -> None:
         raise ImportRefused("The file is empty.", where="byte 0", remedy="Export it again.")
     for magic, name in COMPRESSED.items():
         if head.startswith(magic):
-            raise ImportRefused(f"The file is compressed ({name}), not JSON.", where="byte 0", remedy="Unpack it first.")
+            raise ImportRefused(f"The file is compressed ({name}).", where="byte 0", remedy="Unpack it first.")
     if head.startswith(WIDE_TEXT):
         raise ImportRefused("The file is in a wrong encoding (UTF-16 or UTF-32).", where="byte 0", remedy="Save it as UTF-8.")
 

@@ -3,97 +3,122 @@
 import csv
 import json
 from collections.abc import Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
 from datasets.importers.base import AnnotationRecord, CategoryRecord, Record, SampleRecord, Source
-from datasets.importers.coco import add_image_file
-from datasets.importers.image_files import ImageFinder
-from datasets.importers.problems import ImportRefused, ProblemLog
+from datasets.importers.files import own_files, printable
+from datasets.importers.image_files import add_image_file, finder_of
+from datasets.importers.json_stream import refuse_what_is_no_text
+from datasets.importers.problems import ImportRefused, ProblemLog, listed
+from datasets.importers.tables import (
+    BOX_COLUMNS,
+    LABEL_COLUMNS,
+    NAME_COLUMNS,
+    SUFFIXES,
+    column_at,
+    columns_of,
+    has_label_columns,
+    is_csv,
+)
 
-NAME_COLUMNS = ("file_name", "filename", "image", "path", "file", "image_path", "img")
-LABEL_COLUMNS = ("label", "class", "category", "labels", "class_name", "target")
 LONGEST = 1_000
 LONGEST_LINE = 1024 * 1024
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
+PROGRESS_EVERY = 1_000
 
 Row = tuple[int, str, list[str]]
 
 
 class LabelsImporter:
-    """A class alone per image; several labels per image are several annotations. Class ids count in order of appearance."""
+    """A class alone per image; several labels of an image are several annotations. A class's id is the label itself."""
 
     def read(self, source: Source, problems: ProblemLog) -> Iterator[Record]:
         path = labels_file(source.path)
-        finder = ImageFinder(source.images) if source.images else None
+        refuse_what_is_no_text(path)
+        finder = finder_of(source, path)
         known: set[str] = set()
-        categories: dict[str, str] = {}
-        with path.open(encoding="utf-8-sig", errors="strict", newline="") as file:
-            for number, name, labels in _rows(file, path, problems):
-                source.progress(number, 0)
-                if name in known:
-                    problems.add("duplicate_image", row=number, detail=name, kind="samples")
-                    continue
-                known.add(name)
-                sample = SampleRecord(name, name, None, None)
-                if finder:
-                    add_image_file(sample, finder, problems, number)
-                for label in labels:
-                    if label not in categories:
-                        categories[label] = str(len(categories))
-                        yield CategoryRecord(categories[label], label)
-                yield sample
-                for label in labels:
-                    yield AnnotationRecord(name, categories[label], row=number)
+        classes: set[str] = set()
+        for number, name, labels in _rows(path, source, problems):
+            if name in known:
+                problems.add("duplicate_image", row=number, detail=name, kind="samples")
+                continue
+            known.add(name)
+            sample = SampleRecord(name, name, None, None)
+            if finder:
+                add_image_file(sample, finder, problems, number)
+            yield from (CategoryRecord(label, label) for label in labels if label not in classes)
+            classes.update(labels)
+            yield sample
+            yield from (AnnotationRecord(name, label, row=number) for label in labels)
         if not known:
-            raise ImportRefused("The file has no rows.", where=path.name, remedy="It needs file_name and label in every row.")
+            raise ImportRefused(
+                "The file has no rows that fit.",
+                where=problems.first_example() or path.name,
+                remedy="It needs file_name and label in every row.",
+            )
 
 
 def labels_file(path: Path) -> Path:
+    """The file itself; in a folder the only one that names files and labels."""
     if path.is_file():
         return path
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    found = [file for file in own_files(path, SUFFIXES) if has_label_columns(file)]
     if len(found) != 1:
         raise ImportRefused(
-            f"The folder has {len(found)} files of labels.", where=path.name, remedy="Name the one that is meant."
+            f"The folder has {len(found)} files of labels.",
+            where=listed(file.name for file in found) or path.name,
+            remedy="Name the one that is meant.",
         )
     return found[0]
 
 
-def _rows(file: TextIO, path: Path, problems: ProblemLog) -> Iterator[Row]:
+def _rows(path: Path, source: Source, problems: ProblemLog) -> Iterator[Row]:
     """Row number (as editors count lines), file name and labels of what fits."""
-    read = _json_rows if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows
-    number = 1
+    read = _csv_rows if is_csv(path) else _json_rows
+    size, number = path.stat().st_size, 1
     try:
-        for number, name, labels in read(file, problems):
-            if not name or not labels:
-                problems.add("missing_field", row=number, detail="file_name or label is empty", kind="samples")
-            elif len(name) > LONGEST or "\0" in name or any(len(label) > LONGEST or "\0" in label for label in labels):
-                problems.add("name_too_long", row=number, kind="samples")
-            else:
-                yield number, name, labels
-    except UnicodeDecodeError as error:
+        with path.open("rb") as raw, TextIOWrapper(raw, "utf-8-sig", newline="") as file:
+            for count, (number, name, labels) in enumerate(read(file, problems)):
+                if count % PROGRESS_EVERY == 0:
+                    source.progress(raw.tell(), size)
+                if not name or not labels:
+                    problems.add("missing_field", row=number, detail="file_name or label is empty", kind="samples")
+                elif len(name) > LONGEST or "\0" in name or any(len(label) > LONGEST or "\0" in label for label in labels):
+                    problems.add("name_too_long", row=number, kind="samples")
+                else:
+                    yield number, printable(name), [printable(label) for label in labels]
+    except UnicodeDecodeError:
         raise ImportRefused(
-            "The file is not valid UTF-8.",
-            where=f"after row {number}, byte {error.object[error.start]:#x}",
-            remedy="Save it as UTF-8.",
+            "The file is not valid UTF-8.", where=f"line {_first_bad_line(path)}", remedy="Save it as UTF-8."
         ) from None
     except csv.Error as error:
         raise ImportRefused(
-            f"The file is not valid CSV ({error}).", where=f"after row {number}", remedy="Export it again."
+            f"The file is not valid CSV ({error}).", where=f"after line {number}", remedy="Export it again."
         ) from None
+
+
+def _first_bad_line(path: Path) -> int:
+    with path.open("rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def _csv_rows(file: TextIO, problems: ProblemLog) -> Iterator[Row]:
     head = file.readline(LONGEST_LINE)
-    delimiter = max(",;\t", key=head.count)
-    columns = [column.strip().strip('"').lower() for column in head.split(delimiter)]
-    name_at, label_at = _column(columns, NAME_COLUMNS), _column(columns, LABEL_COLUMNS)
+    columns, delimiter = columns_of(head)
+    name_at, label_at = column_at(columns, NAME_COLUMNS), column_at(columns, LABEL_COLUMNS)
     if name_at is None or label_at is None:
+        raise _header_refusal(head, has_name=name_at is not None)
+    if BOX_COLUMNS & set(columns):
         raise ImportRefused(
-            "The first line names no columns file_name and label.",
+            "This table has boxes; only a class per image is read from a table.",
             where=f"line 1: {head[:80].strip()}",
-            remedy="Add that line.",
+            remedy="Convert it to COCO JSON, or leave the columns of the boxes out.",
         )
     reader = csv.reader(file, delimiter=delimiter)
     for row in reader:
@@ -106,8 +131,13 @@ def _csv_rows(file: TextIO, problems: ProblemLog) -> Iterator[Row]:
         yield number, row[name_at].strip(), [row[label_at].strip()] if row[label_at].strip() else []
 
 
-def _column(columns: list[str], wanted: tuple[str, ...]) -> int | None:
-    return next((columns.index(name) for name in wanted if name in columns), None)
+def _header_refusal(head: str, *, has_name: bool) -> ImportRefused:
+    remedy = "Add that line."
+    if has_name:
+        remedy = "Name the column of the class 'label'; classes with a column each become JSON Lines with a list of labels."
+    return ImportRefused(
+        "The first line names no columns file_name and label.", where=f"line 1: {head[:80].strip()}", remedy=remedy
+    )
 
 
 def _json_rows(file: TextIO, problems: ProblemLog) -> Iterator[Row]:
@@ -132,4 +162,5 @@ def _first(row: dict[str, Any], names: tuple[str, ...]) -> Any:
 def _labels(value: Any) -> list[str]:
     """One label or a list of them, as text, each once."""
     values = value if isinstance(value, list) else [value]
-    return list(dict.fromkeys(str(label).strip() for label in values if isinstance(label, (str, int)) and str(label).strip()))
+    texts = (str(label).strip() for label in values if isinstance(label, (str, int)) and not isinstance(label, bool))
+    return list(dict.fromkeys(text for text in texts if text))

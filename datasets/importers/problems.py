@@ -129,8 +129,23 @@ REASONS: dict[str, Reason] = {
         "Class without examples", "No annotation has this class.", "Nothing to do; its metrics are not defined."
     ),
     "captions_ignored": Reason("Captions left out", "Captions are no labels; they are not imported.", "Nothing to do."),
+    "panoptic_ignored": Reason(
+        "Panoptic segments left out",
+        "Panoptic annotations keep their masks in PNG files, which are not read.",
+        "Import the instances file of the same images, or convert the segments to it.",
+    ),
+    "looks_like_predictions": Reason(
+        "Looks like predictions",
+        "The annotations carry scores, as models' results do.",
+        "If a model made them, import the file as predictions; ground truth has no scores.",
+    ),
     "bad_line": Reason(
         "Bad line", "The line does not have the columns that the format demands.", "Correct or remove the line."
+    ),
+    "no_class": Reason(
+        "Image without a class",
+        "The image lies beside the folders of the classes, in none of them.",
+        "Move it into one of them.",
     ),
     "class_out_of_range": Reason(
         "Class out of range", "The class number has no name in the list.", "Correct the number or the list of names."
