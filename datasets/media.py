@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -16,6 +17,8 @@ log = logging.getLogger("touchstone.media")
 
 THUMB_SIZES = (160, 320, 640)
 WEBP_QUALITY = 80
+# The longest side that WebP can have.
+WEBP_SIDE = 16_383
 # What browsers show by themselves; anything else (TIFF) is shown as WebP.
 CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp"}
 
@@ -30,25 +33,41 @@ class Picture:
 
 def thumb(sample: Sample, size: int) -> Picture:
     """The thumbnail that fits a square of `size` pixels, upright. Raises ImageRefused for a broken image."""
-    name = _thumb_name(sample, size)
-    try:
-        with default_storage.open(name) as file:
-            return Picture(file.read(), "image/webp")
-    except FileNotFoundError:
-        content = _scaled(sample, size)
-        _keep(name, content)
-        return Picture(content, "image/webp")
+    return Picture(_made_once(sample, size), "image/webp")
 
 
 def display(sample: Sample) -> Picture:
     """The stored image as it is, where browsers show its format; else in WebP. Raises ImageRefused."""
-    if content_type := CONTENT_TYPES.get(sample.image_format):
-        try:
-            with default_storage.open(sample.image) as file:
-                return Picture(file.read(), content_type)
-        except FileNotFoundError:
-            raise ImageRefused("missing_image_file", "the stored file is gone") from None
-    return Picture(_scaled(sample, None), "image/webp")
+    content_type = CONTENT_TYPES.get(sample.image_format)
+    if content_type is None:
+        return Picture(_made_once(sample, WEBP_SIDE), "image/webp")
+    try:
+        with default_storage.open(sample.image) as file:
+            return Picture(file.read(), content_type)
+    except FileNotFoundError:
+        raise ImageRefused("missing_image_file", "the stored file is gone") from None
+
+
+def _made_once(sample: Sample, size: int) -> bytes:
+    """The image in WebP, from the storage where it was made before."""
+    name = _thumb_name(sample, size)
+    try:
+        with default_storage.open(name) as file:
+            content = bytes(file.read())
+    except FileNotFoundError:
+        pass
+    else:
+        if _is_whole(content):
+            return content
+        default_storage.delete(name)
+    content = _scaled(sample, size)
+    _keep(name, content)
+    return content
+
+
+def _is_whole(webp: bytes) -> bool:
+    """Whether the file is as long as its head says: one that another maker still writes, or left half written, is not."""
+    return webp[:4] == b"RIFF" and int.from_bytes(webp[4:8], "little") + 8 == len(webp)
 
 
 def _thumb_name(sample: Sample, size: int) -> str:
@@ -64,28 +83,45 @@ def _keep(name: str, content: bytes) -> None:
             default_storage.delete(stored)
 
 
-def _scaled(sample: Sample, size: int | None) -> bytes:
+def _scaled(sample: Sample, size: int) -> bytes:
     try:
         with default_storage.open(sample.image) as file, Image.open(file, formats=FORMATS) as image:
             return _webp(image, sample, size)
     except FileNotFoundError:
         raise ImageRefused("missing_image_file", "the stored file is gone") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except ImageRefused:
+        raise
+    except Exception as error:
+        # Broken files make Pillow's decoders stumble in ways of their own: struct.error, zlib.error, KeyError and more.
         log.warning("sample %s: %s: %s", sample.pk, type(error).__name__, error)
         raise ImageRefused("not_an_image", type(error).__name__) from None
 
 
-def _webp(image: Image.Image, sample: Sample, size: int | None) -> bytes:
+def _webp(image: Image.Image, sample: Sample, size: int) -> bytes:
     if image.width * image.height > settings.MAX_IMAGE_PIXELS:
         raise ImageRefused("image_too_large", f"{image.width:,} x {image.height:,} pixels")
-    if size:
-        # JPEG can be decoded at a fraction of its size, which is most of the work saved.
-        image.draft("RGB", (size * 2, size * 2))
+    # JPEG can be decoded at a fraction of its size, which is most of the work saved.
+    image.draft("RGB", (size * 2, size * 2))
     upright = ImageOps.exif_transpose(image) if sample.exif_applied else image
-    if upright.mode not in ("RGB", "RGBA"):
-        upright = upright.convert("RGBA" if "transparency" in upright.info else "RGB")
-    if size:
-        upright.thumbnail((size, size))
+    upright = _in_colour(upright)
+    upright.thumbnail((size, size))
     output = io.BytesIO()
     upright.save(output, "WEBP", quality=WEBP_QUALITY, method=2)
     return output.getvalue()
+
+
+def _in_colour(image: Image.Image) -> Image.Image:
+    """With eight bits a channel. Deeper greys, as microscopes write them, are stretched over what they use."""
+    if image.mode in ("F", "I") or image.mode.startswith("I;16"):
+        image = _stretched(image.convert("F"))
+    if image.mode in ("RGB", "RGBA"):
+        return image
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _stretched(grey: Image.Image) -> Image.Image:
+    low, high = (float(value) for value in grey.getextrema())  # type: ignore[arg-type]
+    if not 0 < high - low < math.inf:
+        return grey.convert("L")
+    scale = 255 / (high - low)
+    return grey.point(lambda value: value * scale - low * scale).convert("L")
