@@ -21,7 +21,6 @@ def _coco_mask() -> Any:
     return mask
 
 
-
 def xyxy_to_xywh(left: float, top: float, right: float, bottom: float) -> Box:
     return left, top, right - left, bottom - top
 
@@ -140,9 +139,12 @@ def _outlines(rle: dict[str, Any]) -> list[Any]:
     import contourpy
     import numpy as np
 
-    pixels = np.pad(_coco_mask().decode(_as_bytes(rle)), 1).astype(float)
+    # Only the box around the set pixels is looked at: masks are mostly empty.
+    left, top, width, height = (int(value) for value in _coco_mask().toBbox(_as_bytes(rle)))
+    pixels = np.pad(_coco_mask().decode(_as_bytes(rle))[top : top + height, left : left + width], 1).astype(float)
     lines = contourpy.contour_generator(z=pixels, name="serial", line_type=contourpy.LineType.Separate).lines(0.5)
-    return [line - 0.5 for line in lines]  # type: ignore[operator]
+    origin = np.array([left - 0.5, top - 0.5])
+    return [line + origin for line in lines]
 
 
 def _closed(points: Any) -> str:
