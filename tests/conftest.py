@@ -54,9 +54,10 @@ def client_of():
 
 @pytest.fixture
 def media_in_tmp(settings: Settings, tmp_path: Path) -> None:
-    """What the storage keeps goes with the test."""
+    """What the storage keeps goes with the test, and so do uploads and what imports unpack."""
     files = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path / "media"}}
     settings.STORAGES = {**settings.STORAGES, "default": files}
+    settings.UPLOAD_ROOT, settings.SCRATCH_ROOT = tmp_path / "uploads", tmp_path / "scratch"
 
 
 @pytest.fixture

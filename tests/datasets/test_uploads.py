@@ -11,7 +11,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -21,6 +20,7 @@ from datasets import uploads
 from datasets.models import DatasetImport, JobStatus, Upload
 from predictions.models import PredictionImport
 from tests.factories import make_dataset, make_project, make_user
+from tests.uploaded import form_file, make_upload
 
 pytestmark = pytest.mark.django_db
 
@@ -29,8 +29,7 @@ PIECES = "application/offset+octet-stream"
 
 
 @pytest.fixture(autouse=True)
-def upload_root(settings, tmp_path: Path) -> Path:
-    settings.UPLOAD_ROOT = tmp_path / "uploads"
+def upload_root(settings, media_in_tmp: None) -> Path:
     return settings.UPLOAD_ROOT
 
 
@@ -55,13 +54,6 @@ def begin(client: Client, project: Project, size: int = 10, name: str = "truth.j
 
 def send(client: Client, address: str, content: bytes, offset: int = 0, kind: str = PIECES, **headers: str) -> Any:
     return client.patch(address, content, content_type=kind, headers=TUS | {"Upload-Offset": str(offset)} | headers)
-
-
-def make_upload(user: User, project: Project, content: bytes = b"{}", **fields: Any) -> Upload:
-    upload = uploads.create_upload(user, project, fields.pop("name", "truth.json"), fields.pop("size", len(content)))
-    uploads.append(upload, 0, BytesIO(content))
-    Upload.objects.filter(pk=upload.pk).update(**fields)
-    return upload
 
 
 # --- The protocol ----------------------------------------------------------------------------------------------------
@@ -287,7 +279,7 @@ def test_long_names_keep_their_ending() -> None:
 
 # --- Files of forms --------------------------------------------------------------------------------------------------
 def test_a_file_of_a_form_is_renamed_into_place(user: User, project: Project, rf, upload_root: Path) -> None:
-    request = rf.post("/", {"file": SimpleUploadedFile("truth.json", b"{}")})
+    request = rf.post("/", {"file": form_file("{}")})
     upload = uploads.store_file(user, project, request.FILES["file"])
     request.close()
     assert upload.is_complete and upload.path.read_bytes() == b"{}"
@@ -296,7 +288,7 @@ def test_a_file_of_a_form_is_renamed_into_place(user: User, project: Project, rf
 
 
 def test_a_file_of_a_form_that_is_not_kept_goes(rf, upload_root: Path) -> None:
-    request = rf.post("/", {"file": SimpleUploadedFile("truth.json", b"{}")})
+    request = rf.post("/", {"file": form_file("{}")})
     assert request.FILES["file"].read() == b"{}"
     request.close()
     assert not list(upload_root.iterdir())
