@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
@@ -41,7 +41,7 @@ class SampleFilter(filters.FilterSet):
         fields = ["split", "file_name", "category"]
 
     def with_category(self, samples: QuerySet[Sample], name: str, value: str) -> QuerySet[Sample]:
-        return samples.filter(pk__in=Annotation.objects.filter(category__name=value).values("sample"))
+        return samples.filter(Exists(Annotation.objects.filter(sample=OuterRef("pk"), category__name=value)))
 
 
 @extend_schema_view(
@@ -139,14 +139,12 @@ class SampleAnnotationsView(APIView):
         return Response(AnnotationsSerializer({"sample_id": sample.pk, "count": len(found), "results": found}).data)
 
 
-def _chosen_runs(dataset: Dataset, wanted: str | None) -> QuerySet[PredictionRun]:
-    """The dataset's runs, or the one of that id or name."""
-    runs = PredictionRun.objects.completed().filter(dataset=dataset)
+def _chosen_runs(dataset: Dataset, wanted: str | None) -> list[PredictionRun]:
+    """The dataset's runs, or the one of that name, else of that id."""
+    runs = list(PredictionRun.objects.completed().filter(dataset=dataset))
     if not wanted:
         return runs
-    chosen = runs.filter(name=wanted)
-    if wanted.isdecimal() and len(wanted) < 19:
-        chosen = chosen | runs.filter(pk=int(wanted))
+    chosen = [run for run in runs if run.name == wanted] or [run for run in runs if str(run.pk) == wanted]
     if not chosen:
         raise ValidationError({"run": f"There is no run {wanted!r} in this dataset."})
     return chosen
@@ -156,10 +154,8 @@ def _truth(sample: Sample) -> QuerySet[Annotation]:
     return Annotation.objects.filter(sample=sample).select_related("category")
 
 
-def _predicted(sample: Sample, runs: QuerySet[PredictionRun]) -> QuerySet[PredictedObject]:
-    # The keys first: with a short list of them the index on run and sample is used.
-    keys = list(runs.values_list("pk", flat=True))
-    return PredictedObject.objects.filter(run__in=keys, sample=sample).select_related("category", "run")
+def _predicted(sample: Sample, runs: list[PredictionRun]) -> QuerySet[PredictedObject]:
+    return PredictedObject.objects.filter(run__in=runs, sample=sample).select_related("category", "run")
 
 
 def truth_entry(row: Annotation) -> dict[str, Any]:
