@@ -12,6 +12,9 @@ Box = tuple[float, float, float, float]
 Segmentation = list[list[float]] | dict[str, Any]
 
 LARGEST_SIDE = 100_000
+# A few bytes of RLE may stand for any number of pixels, which drawing has to unfold.
+MOST_MASK_PIXELS = 100_000_000
+LONGEST_SIDE_DRAWN = 2_000
 
 
 def _coco_mask() -> Any:
@@ -34,6 +37,8 @@ def yolo_to_xywh(centre_x: float, centre_y: float, width: float, height: float, 
 def normalise_segmentation(value: Any, width: int | None = None, height: int | None = None) -> Segmentation:
     """Polygons checked, or an RLE with text counts. `width` and `height` are the image's. Raises ValueError in words."""
     if isinstance(value, list):
+        if value and all(isinstance(part, (int, float)) for part in value):
+            raise ValueError("segmentation is one flat list of numbers; COCO has a list of polygons, each a list")
         return [_checked_polygon(polygon) for polygon in value]
     if isinstance(value, dict):
         return _checked_rle(value, width, height)
@@ -56,6 +61,8 @@ def _checked_rle(value: dict[str, Any], width: int | None, height: int | None) -
     size, counts = value.get("size"), value.get("counts")
     if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int and 0 < side <= LARGEST_SIDE for side in size)):
         raise ValueError("the RLE's size is not [height, width]")
+    if size[0] * size[1] > MOST_MASK_PIXELS:
+        raise ValueError(f"the RLE covers more than {MOST_MASK_PIXELS // 10**6} megapixels")
     if width and height and size != [height, width]:
         raise ValueError(f"the RLE's size {size} is not the image's [height, width] {[height, width]}")
     if isinstance(counts, list):
@@ -80,24 +87,27 @@ def decoded_length(counts: str) -> int:
     pycocotools writes past its buffer where the runs exceed the size, so they are added up before it sees them
     (its rleFrString: six bits a character, from 48, the fifth marks continuation; runs from the third on are differences).
     """
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts.encode("ascii", "replace"):
-        bits = character - 48
-        if not 0 <= bits < 64 or shift > 30:
-            raise ValueError("the RLE's counts are not a run-length code")
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if not bits & 0x20:
-            if bits & 0x10:
-                value -= 1 << shift
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            if runs[-1] < 0:
-                raise ValueError("the RLE's counts hold a negative run")
-            value = shift = 0
-    if shift:
+    import numpy as np
+
+    if not counts.isascii():
+        raise ValueError("the RLE's counts are not a run-length code")
+    bits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
+    if bits.size and not (bits.min() >= 0 and bits.max() < 64):
+        raise ValueError("the RLE's counts are not a run-length code")
+    ends = np.flatnonzero(bits & 0x20 == 0)
+    if not ends.size or ends[-1] != bits.size - 1:
         raise ValueError("the RLE's counts end in the middle")
-    return sum(runs)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    lengths = ends - starts + 1
+    if lengths.max() > 7:
+        raise ValueError("the RLE's counts are not a run-length code")
+    place = np.arange(bits.size) - np.repeat(starts, lengths)
+    runs = np.add.reduceat((bits & 0x1F) << (5 * place), starts)
+    runs -= (bits[ends] & 0x10 != 0) * (np.int64(1) << (5 * lengths))
+    runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
+    if runs.min() < 0:
+        raise ValueError("the RLE's counts hold a negative run")
+    return int(runs.sum())
 
 
 def segmentation_area(segmentation: Segmentation, width: int | None = None, height: int | None = None) -> float:
@@ -141,10 +151,12 @@ def _outlines(rle: dict[str, Any]) -> list[Any]:
 
     # Only the box around the set pixels is looked at: masks are mostly empty.
     left, top, width, height = (int(value) for value in _coco_mask().toBbox(_as_bytes(rle)))
-    pixels = np.pad(_coco_mask().decode(_as_bytes(rle))[top : top + height, left : left + width], 1).astype(float)
+    step = max(1, math.ceil(max(width, height) / LONGEST_SIDE_DRAWN))
+    inside = _coco_mask().decode(_as_bytes(rle))[top : top + height : step, left : left + width : step]
+    pixels = np.pad(inside, 1).astype(float)
     lines = contourpy.contour_generator(z=pixels, name="serial", line_type=contourpy.LineType.Separate).lines(0.5)
-    origin = np.array([left - 0.5, top - 0.5])
-    return [line + origin for line in lines]
+    origin = np.array([left - step / 2, top - step / 2])
+    return [line * step + origin for line in lines]
 
 
 def _closed(points: Any) -> str:
