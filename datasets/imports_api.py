@@ -9,6 +9,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
+from rest_framework.filters import OrderingFilter
 from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -99,7 +100,8 @@ class DatasetImportsViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     serializer_class = DatasetImportSerializer
     queryset = DatasetImport.objects.none()  # for the schema's types only
     parser_classes = [JSONParser, MultiPartParser]
-    filter_backends: list[Any] = []
+    filter_backends = [OrderingFilter]
+    ordering, ordering_fields = ["-id"], ["id"]
 
     def get_queryset(self) -> QuerySet[DatasetImport]:
         dataset = get_dataset(self.request.user, self.kwargs["dataset_pk"])

@@ -136,9 +136,13 @@ def _stored(job: PredictionImport) -> dict[str, Any]:
         "prediction_count": job.stored_count,
         "skipped_count": job.rejected_count,
         "skipped": skipped,
-        "message": f"{job.stored_count:,} predictions are stored as the run {job.run_name}."
-        + (f" {job.rejected_count:,} rows were skipped: {reasons}." if skipped else ""),
+        "message": f"Stored {_counted(job.stored_count, 'prediction')} as the run {job.run_name}."
+        + (f" Skipped {_counted(job.rejected_count, 'row')}: {reasons}." if skipped else ""),
     }
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 @extend_schema_view(

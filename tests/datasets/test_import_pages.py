@@ -237,7 +237,7 @@ def test_confirming_imports(client: Client, draft: DatasetImport, dataset: Datas
     dataset.refresh_from_db()
     assert (dataset.sample_count, dataset.annotation_count) == (2, 2)
     page = text(client.get(draft.get_absolute_url()))
-    assert "2 images and 2 annotations are in val" in page and f"{dataset.get_absolute_url()}?split=val" in page
+    assert "Stored 2 images and 2 annotations in val" in page and f"{dataset.get_absolute_url()}?split=val" in page
 
 
 def test_a_second_confirmation_does_nothing(client: Client, draft: DatasetImport) -> None:
