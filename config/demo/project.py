@@ -8,6 +8,7 @@ from multiprocessing.pool import Pool
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.text import slugify
 
 from accounts.models import Project, User
 from accounts.projects import create_project
@@ -17,7 +18,7 @@ from datasets.creating import create_dataset
 from datasets.models import Dataset, JobStatus
 from datasets.models.imports import ImportJob
 from datasets.requests import make_dataset_import
-from datasets.runner import run_job
+from datasets.runner import Work, run_job
 from datasets.work import work_on
 from predictions.importing import run_import
 from predictions.models import PredictionRun
@@ -61,8 +62,8 @@ PLANS = [
         "Fruit and tableware from above: 14 classes with boxes and masks, small berries, heaps marked as crowds, things that "
         f"hide one another, and a few empty tables. {SIMULATED}",
         (
-            Part("val", lambda folder, pool: files.write_tables(folder, pool, "val", range(100, 280), with_runs=True)),
-            Part("train", lambda folder, pool: files.write_tables(folder, pool, "train", range(1000, 1060), with_runs=False)),
+            Part("val", lambda folder, pool: files.write_tables(folder, pool, "val", range(100, 260), with_runs=True)),
+            Part("train", lambda folder, pool: files.write_tables(folder, pool, "train", range(1000, 1040), with_runs=False)),
         ),
         tuple(RUNS),
     ),
@@ -70,7 +71,7 @@ PLANS = [
         "Wooden figures",
         "pose",
         f"Jointed figures with 15 keypoints, some of them under fruit. {SIMULATED}",
-        (Part("val", lambda folder, pool: files.write_figures(folder, pool, "val", range(60))),),
+        (Part("val", lambda folder, pool: files.write_figures(folder, pool, "val", range(40))),),
         tuple(POSE_RUNS),
     ),
     Plan(
@@ -94,7 +95,7 @@ def fill_project(user: User, tell: Tell) -> bool:
         try:
             with files.artists() as pool:
                 for plan in missing:
-                    _fill(user, project, plan, folder / plan.task_type, pool, tell)
+                    _fill(user, project, plan, folder / slugify(plan.name), pool, tell)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return bool(missing)
@@ -130,17 +131,19 @@ def _import_part(user: User, dataset: Dataset, part: Part, folder: Path, pool: P
         images=folder / "images" if part.importer == "coco" else None,
         importer=part.importer, fixes=[], replace=True, dry_run=False,
     )  # fmt: skip
-    run_job(job, lambda heartbeat: work_on(job, heartbeat))
-    _check(job)
+    _run(job, source, lambda heartbeat: work_on(job, heartbeat))
 
 
 def _import_run(user: User, dataset: Dataset, name: str, folder: Path) -> None:
     path = folder / "runs" / f"{name}.json"
     job = make_prediction_import(user, dataset, name=name, split="val", upload=None, path=path, fixes=[], dry_run=False)
-    run_job(job, lambda heartbeat: run_import(job, heartbeat))
-    _check(job)
+    _run(job, path, lambda heartbeat: run_import(job, heartbeat))
 
 
-def _check(job: ImportJob) -> None:
+def _run(job: ImportJob, source: Path, work: Work) -> None:
+    """Do it here and now, under a name without the scratch folder, which is gone later."""
+    job.source_name = str(source.relative_to(settings.SCRATCH_ROOT / "demo"))
+    job.save(update_fields=["source_name"])
+    run_job(job, work)
     if job.status != JobStatus.COMPLETED:
         raise DemoFailed(f"{job} ended as {job.status}: {job.error or 'no reason given'}")

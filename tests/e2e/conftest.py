@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 USERNAME, PASSWORD = "ada", "correct horse battery"
 READY_SECONDS, STOP_SECONDS = 90, 30
 CHROMIUM = os.environ.get("TOUCHSTONE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+NO_CHROMIUM = "NO CHROMIUM: the browser tests did not run. Install Debian's chromium, or set TOUCHSTONE_CHROMIUM to one."
 
 
 @dataclass
@@ -57,11 +58,7 @@ def own_environment(data: Path) -> dict[str, str]:
 @pytest.fixture(scope="package")
 def chromium() -> str:
     if CHROMIUM is None:
-        message = "NO CHROMIUM: the browser tests did not run. Install Debian's chromium, or set TOUCHSTONE_CHROMIUM to one."
-        if os.environ.get("TOUCHSTONE_REQUIRE_BROWSER") == "1":
-            pytest.fail(message)
-        print(f"\n{'!' * len(message)}\n{message}\n{'!' * len(message)}", file=sys.__stderr__)
-        pytest.skip(message)
+        (pytest.fail if os.environ.get("TOUCHSTONE_REQUIRE_BROWSER") == "1" else pytest.skip)(NO_CHROMIUM)
     return CHROMIUM
 
 
@@ -143,3 +140,9 @@ def page(browser: Browser, stand: Stand, session: Any) -> Iterator[Page]:
 
 def faults_in(message: ConsoleMessage) -> list[str]:
     return [f"console: {message.text}"] if message.type == "error" else []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A skip that nobody sees is a test that nobody misses."""
+    if CHROMIUM is None:
+        terminalreporter.write_line(NO_CHROMIUM, red=True, bold=True)
