@@ -136,7 +136,7 @@ function row(object) {
 function light(object, on) {
   object.row.classList.toggle("is-lit", on);
   object.node.classList.toggle("is-lit", on);
-  for (const layer of layers) for (const other of layer.objects) other.node.classList.toggle("is-dimmed", on && other !== object);
+  picture.classList.toggle("has-lit", on);
   lit = on ? object : null;
   placeLabels();
 }
