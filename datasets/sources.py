@@ -93,10 +93,14 @@ def _unpacked_or_itself(upload: Upload | None, path_text: str, name: str, progre
     if not path.exists():
         raise ImportRefused("The source is no longer there.", where=name, remedy="Put it back, or upload it again.")
     with _scratch_folder() as folder:
+        # Importers speak of a source by its name, and go by its ending; an upload's bytes lie under a name of ours.
+        named = folder / clean_file_name(name)
         if path.is_file() and zipfile.is_zipfile(path):
-            yield _unpack(path, folder, progress)
+            yield _unpack(path, named, progress)
+        elif upload:
+            yield _link(path, named)
         else:
-            yield _under_its_name(upload, folder) if upload else path
+            yield path
 
 
 @contextmanager
@@ -110,6 +114,7 @@ def _scratch_folder() -> Iterator[Path]:
 
 
 def _unpack(path: Path, folder: Path, progress: Progress) -> Path:
+    folder.mkdir()
     archives.extract_zip(
         path,
         folder,
@@ -121,13 +126,11 @@ def _unpack(path: Path, folder: Path, progress: Progress) -> Path:
     return _only_folder(folder)
 
 
-def _under_its_name(upload: Upload, folder: Path) -> Path:
-    """Importers go by a file's ending and speak of it by name; the upload's bytes lie under a name of ours."""
-    named = folder / clean_file_name(upload.file_name)
+def _link(path: Path, named: Path) -> Path:
     try:
-        os.link(upload.path, named)
+        os.link(path, named)
     except OSError:  # a file system without hard links
-        named.symlink_to(upload.path)
+        named.symlink_to(path)
     return named
 
 
