@@ -23,10 +23,10 @@ CHECKSUM_START = 30933
 MOST_PER_THUMB = 60
 # One index scan per image and run: however long a run is, only what is drawn leaves the database.
 BEST_OF_EACH = """
-SELECT best.run_id, best.sample_id, best.category_id, best.x, best.y, best.width, best.height, best.score
+SELECT best.*
 FROM unnest(%s::bigint[]) AS shown (run) CROSS JOIN unnest(%s::bigint[]) AS page (sample)
 CROSS JOIN LATERAL (
-    SELECT * FROM predictions_predictedobject
+    SELECT run_id, sample_id, category_id, x, y, width, height, score FROM predictions_predictedobject
     WHERE run_id = shown.run AND sample_id = page.sample ORDER BY score DESC, id LIMIT %s
 ) AS best
 """
