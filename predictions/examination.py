@@ -76,6 +76,7 @@ def _examined(job: PredictionImport, results: ResultsFile, truth: Truth, problem
     else:
         problems.add("foreign_ids", detail="the file carries its own images and categories", count=0, rejected=False)
     offered |= box_fixes(signs, problems)
+    _warn_of_shifts(offered - fixes, problems)
     found = report(job, tally, problems, offered=offered | set(fixes))
     found["categories"] = _categories(tally, truth)
     return found
@@ -94,6 +95,13 @@ def _read(
         else:
             tally.by_category[parsed.category] += 1
             signs.note_box(parsed, truth)
+
+
+def _warn_of_shifts(offered: set[str], problems: ProblemLog) -> None:
+    """Ids that are known as they are may then mean the wrong class or image: nothing is rejected, and all is wrong."""
+    for fix, field_name in (("shift_category_ids", "category_id"), ("shift_image_ids", "image_id")):
+        if fix in offered:
+            problems.add("ids_shifted_by_one", where=field_name, detail="moved by one, every id is known", rejected=False)
 
 
 def helpful_fixes(signs: Signs, truth: Truth) -> set[str]:

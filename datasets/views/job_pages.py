@@ -19,6 +19,8 @@ from datasets.reports import open_rejects
 PATIENCE = timedelta(seconds=10)
 INVALID = 422
 KINDS = {"samples": "images", "annotations": "annotations", "predictions": "predictions", "categories": "classes"}
+# What fits, and would nevertheless be wrong.
+SUSPICIOUS = {"ids_shifted_by_one", "box_looks_like_xyxy", "box_looks_like_fraction"}
 ACTIONS = ["reexamine", "confirm", "cancel", "retry", "rejects"]
 
 
@@ -77,6 +79,7 @@ def _job_context(job: ImportJob) -> dict[str, Any]:
         "is_left_alone": job.status == JobStatus.PENDING and timezone.now() - job.queued_at > PATIENCE,
         "took": (job.finished_at - job.started_at).total_seconds() if job.finished_at and job.started_at else None,
         "existing": job.existing() if job.status == JobStatus.DRAFT else None,
+        "suspicions": [problem for problem in job.report.get("problems", []) if problem["reason"] in SUSPICIOUS],
         "is_blocked": any(problem["reason"] == "category_conflict" for problem in job.report.get("problems", [])),
         "refused": _refusal(job),
         **_report_in_words(job.report),

@@ -84,6 +84,14 @@ def test_a_whole_dictionary_comes_in_by_names(client: Client, dataset: Dataset) 
     assert look(job).status == JobStatus.COMPLETED and PredictionRun.objects.get().prediction_count == 1
 
 
+def test_ids_that_look_shifted_are_suspected(client: Client, dataset: Dataset) -> None:
+    make_category(dataset, "dog", "8")
+    job = looked_at(client, dataset, [result(category_id=8), result(category_id=9)])
+    assert "Ids shifted by one?" in page(client, job) and "Shift category ids by one" in page(client, job)
+    act(client, job, "reexamine", fixes=["shift_category_ids"])
+    assert "Ids shifted by one?" not in page(client, look(job)) and "everything fits" in page(client, job)
+
+
 def test_a_run_of_that_name_will_be_replaced(client: Client, dataset: Dataset) -> None:
     make_run(dataset, prediction_count=47_520)
     shown = page(client, looked_at(client, dataset, [result()]))
