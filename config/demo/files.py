@@ -30,6 +30,7 @@ CATEGORY_IDS = {name: number for number, name in enumerate(LABELS, start=1)} | {
 GROUPS = dict.fromkeys(["mug", "bowl", "spoon"], "tableware") | dict.fromkeys(["egg", "cookie"], "food")
 PORTRAITS = ["apple", "tomato", "plum", "orange", "lemon", "lime", "egg", "cookie"]
 PORTRAITS_EACH = 15
+MOST_ARTISTS = 8  # each takes a second to get ready, and 100 MB
 
 Draw = Callable[[int], tuple[npt.NDArray[np.uint8], list[dict[str, Any]], dict[str, list[Detection]]]]
 
@@ -45,11 +46,13 @@ class Drawn:
 
 @contextmanager
 def artists() -> Iterator[Pool]:
-    """As many processes as cores. Fresh ones: a fork would share the database connection of the command that calls this.
+    """A process for each core that is ours. Fresh ones: a fork would share the database connection of whoever calls this.
 
     Ctrl-C is for that command alone; its end is theirs.
     """
-    with get_context("spawn").Pool(os.cpu_count(), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+    with get_context("spawn").Pool(
+        min(len(os.sched_getaffinity(0)), MOST_ARTISTS), signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    ) as pool:
         yield pool
 
 
