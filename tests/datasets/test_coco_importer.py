@@ -1,4 +1,6 @@
+import io
 import json
+import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from datasets.importers.base import AnnotationRecord, CategoryRecord, SampleRecord, Source
-from datasets.importers.coco import CocoImporter
+from datasets.importers.coco import CocoImporter, annotations_file
 from datasets.importers.problems import ImportRefused, ProblemLog
 from tests.coco_files import annotation, coco, picture, without, write
 
@@ -181,6 +183,206 @@ def test_fractions_are_noticed_and_mended(tmp_path: Path) -> None:
     assert "scale_fractions" in problems.offered_fixes()
     records, _ = read(tmp_path, content, fixes=["scale_fractions"])
     assert only(records, AnnotationRecord)[0].bbox == (10, 40, 20, 20)
+
+
+def test_large_boxes_that_reach_past_the_edge_are_not_taken_for_corners(tmp_path: Path) -> None:
+    boxes = [[5, 5, 98, 70], *([60, 50, 20, 20] for _ in range(9))]
+    _, problems = read(tmp_path, coco() | {"annotations": [annotation(id=n, bbox=box) for n, box in enumerate(boxes)]})
+    assert problems.offered_fixes() == {"clip_boxes"}
+
+
+def test_category_ids_shifted_by_one_are_noticed_and_mended(tmp_path: Path) -> None:
+    content = coco() | {
+        "categories": [{"id": n, "name": f"c{n}"} for n in range(1, 4)],
+        "annotations": [annotation(id=n, category_id=n) for n in range(3)],
+    }
+    _, problems = read(tmp_path, content)
+    assert "shift_category_ids" in problems.offered_fixes()
+    records, problems = read(tmp_path, content, fixes=["shift_category_ids"])
+    assert [record.category_id for record in only(records, AnnotationRecord)] == ["1", "2", "3"]
+    assert problems.rejected_by_reason() == {}
+
+
+def test_image_ids_shifted_by_one_are_noticed_and_mended(tmp_path: Path) -> None:
+    images = [{"id": n, "file_name": f"{n}.jpg", "width": 100, "height": 80} for n in range(3)]
+    content = coco() | {"images": images, "annotations": [annotation(id=n, image_id=n) for n in range(1, 4)]}
+    _, problems = read(tmp_path, content)
+    assert "shift_image_ids" in problems.offered_fixes()
+    records, _ = read(tmp_path, content, fixes=["shift_image_ids"])
+    assert [record.sample_id for record in only(records, AnnotationRecord)] == ["0", "1", "2"]
+
+
+def test_no_shift_is_offered_where_it_would_lose_others(tmp_path: Path) -> None:
+    content = coco() | {
+        "categories": [{"id": n, "name": f"c{n}"} for n in range(1, 4)],
+        "annotations": [annotation(id=n, category_id=n) for n in range(4)],
+    }
+    assert "shift_category_ids" not in read(tmp_path, content)[1].offered_fixes()
+    with pytest.raises(ImportRefused, match="No shift"):
+        read(tmp_path, content, fixes=["shift_category_ids"])
+
+
+def test_names_in_place_of_category_ids_are_noticed_and_mended(tmp_path: Path) -> None:
+    content = coco() | {"annotations": [annotation(category_id="dog")]}
+    assert "map_by_name" in read(tmp_path, content)[1].offered_fixes()
+    records, _ = read(tmp_path, content, fixes=["map_by_name"])
+    assert only(records, AnnotationRecord)[0].category_id == "0"
+
+
+@pytest.mark.parametrize("image_id", ["001", "001.jpg"])
+def test_file_names_in_place_of_image_ids_are_noticed_and_mended(tmp_path: Path, image_id: str) -> None:
+    content = coco() | {"annotations": [annotation(image_id=image_id)]}
+    assert "match_file_stem" in read(tmp_path, content)[1].offered_fixes()
+    records, _ = read(tmp_path, content, fixes=["match_file_stem"])
+    assert only(records, AnnotationRecord)[0].sample_id == "10"
+
+
+def test_scores_give_predictions_away(tmp_path: Path) -> None:
+    _, problems = read(tmp_path, coco() | {"annotations": [annotation(score=0.5)]})
+    assert reasons(problems)["looks_like_predictions"] == 1
+
+
+def test_captions_with_a_category_are_captions(tmp_path: Path) -> None:
+    row = {"id": 1, "image_id": 10, "category_id": 0, "caption": "A cat."}
+    _, problems = read(tmp_path, coco() | {"categories": [], "annotations": [row]})
+    assert problems.rejected_by_reason() == {"captions_ignored": 1}
+
+
+def test_panoptic_segments_are_left_out_with_a_word(tmp_path: Path) -> None:
+    row = {"image_id": 10, "file_name": "1.png", "segments_info": [{"id": 1, "category_id": 7}]}
+    _, problems = read(tmp_path, coco() | {"annotations": [row]})
+    assert problems.rejected_by_reason() == {"panoptic_ignored": 1}
+
+
+def test_counts_in_are_stored_and_rejected(tmp_path: Path) -> None:
+    rows = [annotation(), annotation(id=2, image_id=5), {"id": 3, "image_id": 10, "caption": "x"}, None, annotation(id=4)]
+    records, problems = read(tmp_path, coco() | {"annotations": rows})
+    assert problems.read_count("annotations", len(only(records, AnnotationRecord))) == len(rows)
+
+
+def test_every_rejected_row_is_written_down(tmp_path: Path) -> None:
+    kept = io.StringIO()
+    problems = ProblemLog(kept)
+    rows = [annotation(id=n, image_id=5) for n in range(50)]
+    list(CocoImporter().read(Source(write(tmp_path / "truth.json", coco() | {"annotations": rows})), problems))
+    lines = [json.loads(line) for line in kept.getvalue().splitlines()]
+    assert [line["row"] for line in lines] == list(range(1, 51))
+    assert len(problems.found()[0].examples) == 20
+
+
+@pytest.mark.parametrize("segmentation", [[], [[]], None])
+def test_an_empty_list_of_polygons_is_no_mask(tmp_path: Path, segmentation: Any) -> None:
+    records, problems = read(tmp_path, coco() | {"annotations": [annotation(segmentation=segmentation)]})
+    assert only(records, AnnotationRecord)[0].segmentation is None
+    assert problems.rejected_by_reason() == {}
+
+
+@pytest.mark.parametrize("segmentation", [{"size": [80, 100], "counts": [8000]}, [[1, 1, 1, 1, 1, 1]]])
+def test_an_empty_mask_alone_is_refused(tmp_path: Path, segmentation: Any) -> None:
+    row = without(annotation(segmentation=segmentation), "bbox")
+    _, problems = read(tmp_path, coco() | {"annotations": [row]})
+    assert problems.rejected_by_reason() == {"bad_segmentation": 1}
+
+
+@pytest.mark.parametrize("number", ["1e400", "1" * 400, "-1e999", "NaN"])
+def test_a_number_too_large_rejects_its_row_alone(tmp_path: Path, number: str) -> None:
+    text = json.dumps(coco() | {"annotations": [annotation(), annotation(id=2, area=0.125)]}).replace("0.125", number)
+    records, problems = read(tmp_path, text)
+    assert problems.rejected_by_reason() == {"not_a_number": 1}
+    assert len(only(records, AnnotationRecord)) == 1
+
+
+def test_names_that_a_database_cannot_hold_are_refused(tmp_path: Path) -> None:
+    images = [{"id": n, "file_name": name, "width": 5, "height": 5} for n, name in enumerate(["a\0b", "x" * 2_000, "fine"])]
+    records, problems = read(tmp_path, coco() | {"images": images, "annotations": []})
+    assert reasons(problems) == {"name_too_long": 2}
+    assert only(records, SampleRecord)[0].file_name == "fine"
+
+
+@pytest.mark.parametrize("id_", [None, "", True, [1], {"a": 1}])
+def test_an_image_needs_an_id(tmp_path: Path, id_: Any) -> None:
+    images = [{"id": id_, "file_name": "a.jpg", "width": 5, "height": 5}, *coco()["images"]]
+    _, problems = read(tmp_path, coco() | {"images": images})
+    assert problems.rejected_count("samples") == 1
+
+
+def test_annotations_may_speak_of_no_category_at_all(tmp_path: Path) -> None:
+    records, problems = read(tmp_path, without(coco(), "categories"))
+    assert len(only(records, SampleRecord)) == 2
+    assert problems.rejected_by_reason() == {"unknown_category": 2}
+
+
+def test_a_category_twice_is_rejected(tmp_path: Path) -> None:
+    content = coco() | {"categories": [{"id": 7, "name": "cat"}, {"id": "7", "name": "dog"}]}
+    records, problems = read(tmp_path, content)
+    assert [record.name for record in only(records, CategoryRecord)] == ["cat"]
+    assert reasons(problems) == {"duplicate_id": 1}
+
+
+def test_a_file_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImportRefused, match="no images"):
+        read(tmp_path, {"info": {}, "annotations": []})
+
+
+def test_more_arrays_than_three_do_not_matter(tmp_path: Path) -> None:
+    nested = {"videos": [{"images": [{"id": 1}]}], "licenses": [{"id": 1}], "info": {"annotations": [{"id": 5}]}}
+    records, problems = read(tmp_path, nested | coco())
+    assert len(records) == 6
+    assert not problems.found()
+
+
+def test_a_skeleton_counted_from_0_is_counted_from_1(tmp_path: Path) -> None:
+    category = {"id": 7, "name": "hand", "keypoints": ["a", "b", "c"], "skeleton": [[0, 1], [1, 2], [2, 9], ["a", 1]]}
+    records, _ = read(tmp_path, coco() | {"categories": [category], "annotations": []})
+    assert only(records, CategoryRecord)[0].skeleton == [[1, 2], [2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("split", "task", "expected"), [("val", "detection", "instances_val"), ("val", "pose", "person_keypoints_val")]
+)
+def test_in_a_folder_the_split_and_the_task_name_the_file(tmp_path: Path, split: str, task: str, expected: str) -> None:
+    for kind in ("instances", "person_keypoints", "captions"):
+        for part in ("train", "val"):
+            write(tmp_path / f"{kind}_{part}.json", coco())
+    write(tmp_path / "results.json", [])
+    assert annotations_file(Source(tmp_path, split=split, task_type=task)).stem == expected
+
+
+def test_a_folder_with_several_files_names_them(tmp_path: Path) -> None:
+    for name in ("a.json", "b.json"):
+        write(tmp_path / name, coco())
+    with pytest.raises(ImportRefused, match="2 annotation files") as refused:
+        annotations_file(Source(tmp_path, split="val"))
+    assert "a.json, b.json" in refused.value.where
+
+
+def test_a_link_to_annotations_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    write(tmp_path / "secret.json", coco())
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "truth.json").symlink_to(tmp_path / "secret.json")
+    with pytest.raises(ImportRefused, match="0 annotation files"):
+        annotations_file(Source(tmp_path / "set"))
+
+
+def test_progress_grows_to_the_end_over_all_passes(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    source = Source(write(tmp_path / "truth.json", coco()), progress=lambda done, total: told.append((done, total)))
+    list(CocoImporter().read(source, ProblemLog()))
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1]
+
+
+def test_memory_does_not_grow_with_the_annotations(tmp_path: Path) -> None:
+    """What is kept of an annotation is its id, for duplicates."""
+    rows = ",".join(json.dumps(annotation(id=n, caption_of_some_length="x" * 200)) for n in range(60_000))
+    path = write(tmp_path / "truth.json", json.dumps(without(coco(), "annotations"))[:-1] + f', "annotations": [{rows}]}}')
+    del rows
+    tracemalloc.start()
+    for _ in CocoImporter().read(Source(path), ProblemLog()):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12_000_000 < path.stat().st_size
 
 
 def test_a_duplicate_image_is_rejected_and_a_duplicate_annotation_id_noticed(tmp_path: Path) -> None:

@@ -114,3 +114,11 @@ def test_a_filter_leaves_no_empty_fields_in_the_address(page: Page, grid_url: st
     page.goto(grid_url)
     page.locator("#filter [name=category]").select_option(label="coin")
     page.wait_for_url(re.compile(r"\?category=\d+$"))
+
+
+def test_the_filter_acts_at_once_also_where_nothing_fits(page: Page, grid_url: str) -> None:
+    page.goto(f"{grid_url}?name=nothing&sort=name")
+    expect(page.get_by_text("No image fits")).to_be_visible()
+    page.locator("#filter [name=name]").fill("11")
+    page.locator("#filter [name=name]").press("Tab")
+    expect(page.locator(".sample-card")).to_have_count(11)

@@ -75,9 +75,7 @@ def test_ids_may_be_numbers_or_text(imported: Callable[..., PredictionImport]) -
         (None, "not_an_object"),
     ],
 )
-def test_what_does_not_fit_is_skipped_and_counted(
-    imported: Callable[..., PredictionImport], row: Any, reason: str
-) -> None:
+def test_what_does_not_fit_is_skipped_and_counted(imported: Callable[..., PredictionImport], row: Any, reason: str) -> None:
     job = imported([result(), row, result()])
     assert job.status == JobStatus.COMPLETED
     assert job.run.skipped == {reason: 1}
@@ -169,7 +167,11 @@ def test_a_whole_dictionary_names_its_way_in(imported: Callable[..., PredictionI
     content = {
         "images": [{"id": 0, "file_name": "elsewhere/10.jpg"}, {"id": 1, "file_name": "0020.png"}],
         "categories": [{"id": 5, "name": "Dog"}, {"id": 6, "name": "cat"}],
-        "annotations": [result(image_id=0, category_id=5), result(image_id=1, category_id=6), result(image_id=7, category_id=5)],
+        "annotations": [
+            result(image_id=0, category_id=5),
+            result(image_id=1, category_id=6),
+            result(image_id=7, category_id=5),
+        ],
     }
     refused = imported(content)
     assert "match_file_stem" in refused.error
