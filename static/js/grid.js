@@ -4,7 +4,9 @@ import { Cut, box, eachFrame, element, placed, read, remember, startingConfidenc
 
 const grid = document.getElementById("grid");
 const bar = document.getElementById("overlay-bar");
+const filter = document.getElementById("filter");
 
+if (filter) wireFilter();
 if (grid && bar) start();
 colourSwatches();
 document.body.addEventListener("htmx:afterSettle", colourSwatches);
@@ -16,6 +18,29 @@ function colourSwatches() {
   for (const swatch of document.querySelectorAll(".swatch[data-category]")) {
     swatch.style.background = categories[swatch.dataset.category]?.colour;
   }
+}
+
+// Filters act at once, also where nothing fits; the address holds what is asked for and nothing else.
+function wireFilter() {
+  filter.addEventListener("change", () => filter.requestSubmit());
+  filter.addEventListener("formdata", ({ formData }) => {
+    for (const [key, value] of [...formData]) if (value === "" || (key === "sort" && value === "file")) formData.delete(key);
+    if (formData.getAll("run").length > 1) {
+      // `none` only says that no run is ticked.
+      const ticked = formData.getAll("run").filter((value) => value !== "none");
+      formData.delete("run");
+      for (const value of ticked) formData.append("run", value);
+    }
+    const search = new URLSearchParams(location.search);
+    for (const key of ["conf", "hide"]) if (search.get(key)) formData.set(key, search.get(key));
+  });
+  if (matchMedia("(max-width: 991px)").matches) document.querySelector(".filter-rail").open = false;
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || typing(event)) return;
+    event.preventDefault();
+    document.querySelector(".filter-rail").open = true;
+    filter.elements.name.focus();
+  });
 }
 
 // Whoever comes back from an image finds the grid as far loaded and scrolled as it was left.
@@ -158,11 +183,6 @@ function start() {
     if (chip) toggle(chip.dataset.layer);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "/" && !typing(event)) {
-      event.preventDefault();
-      document.querySelector(".filter-rail").open = true;
-      document.querySelector("#filter [name=name]").focus();
-    }
     if (typing(event)) return;
     const chips = [...bar.querySelectorAll("[data-layer]")];
     if (event.key.toLowerCase() === "g") toggle("truth");
@@ -170,19 +190,5 @@ function start() {
   });
   document.body.addEventListener("htmx:afterSettle", drawCards);
   keepPlace();
-  const filter = document.getElementById("filter");
-  filter.addEventListener("change", () => filter.requestSubmit());
-  filter.addEventListener("formdata", ({ formData }) => {
-    for (const [key, value] of [...formData]) if (value === "" || (key === "sort" && value === "file")) formData.delete(key);
-    if (formData.getAll("run").length > 1) {
-      // `none` only says that no run is ticked.
-      const ticked = formData.getAll("run").filter((value) => value !== "none");
-      formData.delete("run");
-      for (const value of ticked) formData.append("run", value);
-    }
-    const search = new URLSearchParams(location.search);
-    for (const key of ["conf", "hide"]) if (search.get(key)) formData.set(key, search.get(key));
-  });
-  if (matchMedia("(max-width: 991px)").matches) document.querySelector(".filter-rail").open = false;
   drawCards();
 }
