@@ -47,8 +47,8 @@ def inspect_image(path: Path, most_pixels: int = MOST_PIXELS) -> ImageInfo:
     """Look at the header alone. Raises ImageRefused for what is no image, or has too many pixels."""
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large images first; our own bound decides.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns of large images and odd EXIF data first; our own bounds decide.
+            warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > most_pixels:

@@ -1,5 +1,6 @@
 """What is true: datasets, their splits, categories, samples and annotations."""
 
+import zlib
 from typing import Self
 
 from django.conf import settings
@@ -110,6 +111,11 @@ class Sample(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
+
+    @property
+    def image_version(self) -> str:
+        """Changes with the stored image, so that browsers may keep it under this address for good."""
+        return f"{zlib.crc32(self.image.encode()):x}"
 
 
 class AreaRule(models.TextChoices):
