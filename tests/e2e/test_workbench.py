@@ -18,14 +18,14 @@ def test_from_a_file_to_a_picture(page: Page, tmp_path: Path) -> None:
     expect(report).to_contain_text(re.compile(r"1 of \d+ rows do not fit"))
     expect(report.locator(".problem[open]")).to_contain_text("424242")
     page.get_by_role("button", name=re.compile("^Import ")).click()
-    expect(report.get_by_role("status")).to_contain_text(f"{PICTURES} images and {TRUE_BOXES} annotations are in val")
+    expect(report.get_by_role("status")).to_contain_text(f"{PICTURES} images and {TRUE_BOXES} annotations")
 
     page.get_by_role("link", name="Import predictions").first.click()
     page.locator("[name=name]").fill("epoch-12")
     send(page, write_results(tmp_path))
     expect(report).to_contain_text("verything fits")
     page.get_by_role("button", name=re.compile("^Import ")).click()
-    expect(report.get_by_role("status")).to_contain_text("in the run epoch-12")
+    expect(report.get_by_role("status")).to_contain_text("epoch-12")
 
     page.get_by_role("link", name="See the images").click()
     expect(page.locator("#grid a[data-sample]")).to_have_count(PICTURES)
