@@ -46,6 +46,8 @@ def kill(pid: int | None) -> None:
     os.kill(pid, signal.SIGKILL)
     while places.process_holds(pid, "postgres"):
         time.sleep(0.01)
+    # Its socket may take a caller for a moment longer, and drop them.
+    time.sleep(0.5)
 
 
 def mode(path: Path) -> int:
