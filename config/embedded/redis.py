@@ -92,10 +92,11 @@ def _start(data_dir: Path, socket: Path, *, tied: bool) -> None:
     if process_id(data_dir) is not None and places.listener(socket) is None:
         # It runs, and its socket is gone: nobody can reach it.
         _end(data_dir)
-    if process_id(data_dir) is None:
-        process = _launch(data_dir, socket, tied=tied)
     deadline = time.monotonic() + START_SECONDS
     while not _is_ready(data_dir, socket):
+        # Looked at in every turn: a killed server may hold its socket for a moment longer.
+        if process is None and process_id(data_dir) is None:
+            process = _launch(data_dir, socket, tied=tied)
         if time.monotonic() > deadline or (process and process.poll() is not None):
             raise EmbeddedError(
                 f"The embedded Redis did not start. The end of {_log(data_dir)}:\n{places.log_tail(_log(data_dir))}\n"

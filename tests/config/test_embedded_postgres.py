@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import psycopg
 import pytest
 
 from config.embedded import EmbeddedError, identity, places, postgres
+from tests.processes import kill
 
 ROOT = Path(__file__).resolve().parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else for PostgreSQL")
@@ -39,15 +39,6 @@ def connect(data_dir: Path, **other: str) -> psycopg.Connection:
     found = postgres.ensure_running(data_dir)
     parameters = {"host": found["HOST"], "port": found["PORT"], "user": found["USER"], "password": found["PASSWORD"]}
     return psycopg.connect(**(parameters | {"dbname": "touchstone"} | other), autocommit=True)
-
-
-def kill(pid: int | None) -> None:
-    assert pid
-    os.kill(pid, signal.SIGKILL)
-    while places.process_holds(pid, "postgres"):
-        time.sleep(0.01)
-    # Its socket may take a caller for a moment longer, and drop them.
-    time.sleep(0.5)
 
 
 def mode(path: Path) -> int:

@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import signal
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import redis as client
 from kombu import Connection
 
 from config.embedded import EmbeddedError, places, redis, redis_broker_url, redis_cache_url
+from tests.processes import kill
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +23,6 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def connect(data_dir: Path) -> client.Redis:
     return client.Redis.from_url(redis_cache_url(data_dir))
-
-
-def kill(pid: int | None) -> None:
-    assert pid
-    os.kill(pid, signal.SIGKILL)
-    while places.process_holds(pid, "redis-server"):
-        time.sleep(0.01)
 
 
 def test_a_killed_server_comes_back_with_its_data(data_dir: Path) -> None:
