@@ -49,7 +49,7 @@ def _datasets(user: User, words: list[str]) -> Iterator[Place]:
 
 
 def _runs(user: User, words: list[str]) -> Iterator[Place]:
-    found = PredictionRun.objects.visible_to(user).completed().select_related("dataset").order_by("-pk")
+    found = PredictionRun.objects.visible_to(user).completed().of_images().select_related("dataset").order_by("-pk")
     for word in words:
         found = found.filter(Q(name__icontains=word) | Q(dataset__name__icontains=word))
     for run in found[:PER_GROUP]:

@@ -58,7 +58,11 @@ def _store(job: PredictionImport, results: ResultsFile) -> None:
         truth = known_truth(job, lock=True)
         results.apply(fixes, truth)
         run = PredictionRun.objects.create(
-            dataset=job.dataset, split=chosen_split(job), name=job.run_name, created_by=job.created_by
+            project=job.dataset.project,
+            dataset=job.dataset,
+            split=chosen_split(job),
+            name=job.run_name,
+            created_by=job.created_by,
         )
         _copy(copying.copy_chunks(results.rows(), run.pk, truth, fixes, problems, tally))
         _refuse_where_nothing_fits(tally, problems)

@@ -5,20 +5,21 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from datasets.models import Dataset
-from predictions.models import PredictedObject, PredictionRun
+from predictions.models import PredictedObject, PredictionRun, TextPrediction
 
 
 @transaction.atomic
 def delete_run(run: PredictionRun) -> int:
-    """Delete the run with all it predicted; returns the number of predicted objects that went with it."""
+    """Delete the run with all it predicted; returns the number of rows that went with it."""
     deleted = remove_run(run)
-    refresh_prediction_count(run.dataset)
+    if run.dataset:
+        refresh_prediction_count(run.dataset)
     return deleted
 
 
 def remove_run(run: PredictionRun) -> int:
     """The rows alone, in one statement; the caller refreshes the dataset's total."""
-    deleted = PredictedObject.objects.filter(run=run)._raw_delete(connection.alias)
+    deleted = sum(table.objects.filter(run=run)._raw_delete(connection.alias) for table in (PredictedObject, TextPrediction))
     run.delete()
     return int(deleted)
 

@@ -1,0 +1,5 @@
+"""Pages of training jobs."""
+
+
+app_name = "training"
+urlpatterns: list = []
