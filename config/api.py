@@ -11,6 +11,8 @@ from rest_framework.views import exception_handler
 from datasets.importers.problems import ImportRefused
 from datasets.requests import ImportConflict
 from datasets.uploads import NoRoom, TooLarge, UploadRefused
+from predictions.prediction_sets import SetRefused
+from predictions.training import JobConflict
 
 REMEDIES = {
     status.HTTP_400_BAD_REQUEST: "Correct the fields named in errors and send the request again.",
@@ -33,6 +35,8 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (UploadRefused, status.HTTP_409_CONFLICT),
     (ImportConflict, status.HTTP_409_CONFLICT),
     (ImportRefused, status.HTTP_400_BAD_REQUEST),
+    (JobConflict, status.HTTP_409_CONFLICT),
+    (SetRefused, status.HTTP_400_BAD_REQUEST),
 ]
 
 

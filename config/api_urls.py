@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import ProjectViewSet
 from datasets.api import DatasetViewSet
 from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
+from predictions import training_api as training
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
 from predictions.imports_api import PredictionImportViewSet, PredictionsView
 
@@ -28,6 +29,21 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="sample-annotations",
     ),
     path("datasets/<int:dataset_pk>/predictions/", PredictionsView.as_view(), name="prediction-create"),
+    path("training/jobs/", training.JobListView.as_view(), name="training-jobs"),
+    path("training/jobs/<str:job_id>/", training.JobView.as_view(), name="training-job"),
+    path("training/jobs/<str:job_id>/start/", training.StartView.as_view(), name="training-start"),
+    path("training/jobs/<str:job_id>/sets/", training.SetsView.as_view(), name="training-sets"),
+    path("training/jobs/<str:job_id>/progress/", training.ProgressView.as_view(), name="training-progress"),
+    path("training/jobs/<str:job_id>/checkpoints/", training.CheckpointsView.as_view(), name="training-checkpoints"),
+    path("training/predictions/", training.PredictionsView.as_view(), name="training-predictions"),
+    path("training/predictions/<str:job_id>/", training.PredictionListView.as_view(), name="training-prediction-list"),
+    path("training/predictions/<str:job_id>/epochs/", training.EpochsView.as_view(), name="training-epochs"),
+    path("training/predictions/<str:job_id>/trends/", training.TrendsView.as_view(), name="training-trends"),
+    path(
+        "training/predictions/<str:job_id>/samples/<int:sample_index>/trend/",
+        training.SampleTrendView.as_view(),
+        name="training-sample-trend",
+    ),
     path("schema/", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
 ]

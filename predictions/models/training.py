@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Project, User
 from datasets.task_types import TASK_TYPES
+from predictions import validators
 from predictions.panel import Panel, PanelError, parse_panel
 
 SILENT_AFTER = timedelta(minutes=10)
@@ -38,9 +39,11 @@ def check_config(value: Any) -> None:
     if not isinstance(panel, dict):
         raise ValidationError("'predictions' must be an object.", "config")
     try:
-        parse_panel(panel)
+        wrong = [f"predictions.validators: {reason}" for reason in validators.check(parse_panel(panel).validators)]
     except PanelError as error:
-        raise ValidationError([f"predictions.{name}: {reason}" for name, reason in error.errors.items()], "config") from None
+        wrong = [f"predictions.{name}: {reason}" for name, reason in error.errors.items()]
+    if wrong:
+        raise ValidationError(wrong, "config")
 
 
 class TrainingStatus(models.TextChoices):

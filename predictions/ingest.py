@@ -1,0 +1,335 @@
+"""What a trainer's POST does: answers of a model state become rows of a run, scored, and counted in the run's totals.
+
+Idempotent on (job, set, item, epoch, step, attempt): what is sent again is updated in place. A later attempt at the same epoch
+and step takes the place of the earlier one, whose rows stay.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from predictions import prediction_sets, scoring
+from predictions.answers import Answer, parse_answer
+from predictions.models import (
+    PredictionRun,
+    PredictionSetItem,
+    PredictionSetVersion,
+    RunOrigin,
+    RunStatus,
+    TextPrediction,
+    TrainingJob,
+    TrainingStatus,
+)
+from predictions.prediction_sets import NewItem
+from predictions.scoring import UNSCORED, Scores
+from predictions.totals import Totals, bleu_statistics
+from predictions.validators import validate
+
+MOST_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class Firing:
+    """Where in a training the answers were given."""
+
+    epoch: float
+    step: int
+    attempt: int
+    prediction_set: str = ""
+    checkpoint: str = ""
+    generation_params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Ingested:
+    stored: int = 0
+    updated: int = 0
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    def reject(self, index: int, reason: str) -> None:
+        self.rejected.append({"index": index, "reason": reason})
+
+
+@dataclass
+class Row:
+    """An answer with the item it belongs to, its scores and BLEU statistics."""
+
+    answer: Answer
+    item: PredictionSetItem
+    scores: Scores = UNSCORED
+    bleu: Sequence[int] = ()
+    passed: bool | None = None
+    validations: list[dict[str, Any]] | None = None
+
+    @property
+    def references(self) -> list[str]:
+        """Those it came with; else the item's."""
+        return self.item.references if self.answer.references is None else self.answer.references
+
+
+def ingest(job: TrainingJob, firing: Firing, predictions: Sequence[Any]) -> Ingested:
+    """Store a call's answers: good rows are stored, bad ones refused with their reasons. All of it or nothing on errors."""
+    result = Ingested()
+    answers = []
+    for index, given in enumerate(predictions):
+        parsed = parse_answer(index, given)
+        if isinstance(parsed, str):
+            result.reject(index, parsed)
+        else:
+            answers.append(parsed)
+    with transaction.atomic():
+        if answers:
+            run = _locked_run(job, firing)
+            _store(run, _matched(run, answers, result), result)
+        _note_firing(job, firing)
+    result.rejected.sort(key=lambda refusal: refusal["index"])
+    return result
+
+
+def _locked_run(job: TrainingJob, firing: Firing) -> PredictionRun:
+    """The run of this firing, made where it is the first call of it, and locked: calls of one run take turns."""
+    version = prediction_sets.version_for_answers(job, firing.prediction_set)
+    key = {"job": job, "set_version": version, "epoch": firing.epoch, "step": firing.step, "attempt": firing.attempt}
+    fresh = {
+        "project": job.project,
+        "name": f"{job.job_id} · epoch {firing.epoch:g} · step {firing.step}"[:120],
+        "origin": RunOrigin.TRAINING,
+        "status": RunStatus.COMPLETED,
+        "score_version": scoring.VERSION,
+        "checkpoint": firing.checkpoint,
+        "generation_params": dict(firing.generation_params),
+        "created_by": job.owner,
+    }
+    run, is_new = PredictionRun.objects.get_or_create(**key, defaults=fresh)
+    if is_new:
+        TrainingJob.objects.select_for_update(no_key=True).get(pk=job.pk)
+        _supersede(run, version)
+    run = PredictionRun.objects.select_for_update(no_key=True).get(pk=run.pk)
+    run.set_version, run.job = version, job
+    if firing.checkpoint and run.checkpoint != firing.checkpoint:
+        run.checkpoint = firing.checkpoint
+    if firing.generation_params:
+        run.generation_params = dict(firing.generation_params)
+    return run
+
+
+def _supersede(run: PredictionRun, version: PredictionSetVersion) -> None:
+    """The latest attempt at an epoch and step is the one that counts; the others stay, and are found by their attempt."""
+    rivals = PredictionRun.objects.filter(
+        job=run.job, set_version__prediction_set=version.prediction_set, epoch=run.epoch, step=run.step
+    )
+    latest = rivals.order_by("-attempt", "-pk").values_list("pk", flat=True)[0]
+    rivals.exclude(pk=latest).filter(is_current=True).update(is_current=False)
+    rivals.filter(pk=latest).update(is_current=True)
+
+
+def _matched(run: PredictionRun, answers: Sequence[Answer], result: Ingested) -> list[Row]:
+    """Each answer with its item; answers to what the set does not ask are refused."""
+    keys = {answer.key for answer in answers}
+    items = {item.key: item for item in PredictionSetItem.objects.filter(version=run.set_version_id, key__in=keys)}
+    placed = _places_in_run(run, items)
+    taken: dict[str, Answer] = {}
+    missing: dict[str, NewItem] = {}
+    for answer in answers:
+        key = _key_for(answer, taken, placed)
+        reason = _reason_against(answer, key, taken, items, run.set_version)
+        if reason:
+            result.reject(answer.index, reason)
+            continue
+        taken[key] = answer
+        if key not in items:
+            missing[key] = NewItem(key, answer.sample_index, answer.prompt, answer.messages, answer.references or [])
+    if missing:
+        items |= prediction_sets.add_items(run.set_version, list(missing.values()))
+    return [Row(answer, items[key]) for key, answer in taken.items()]
+
+
+def _places_in_run(run: PredictionRun, items: Mapping[str, PredictionSetItem]) -> dict[str, int]:
+    """The sample index under which each key has been answered in this run."""
+    by_pk = {item.pk: key for key, item in items.items()}
+    rows = TextPrediction.objects.filter(run=run, item__in=list(by_pk)).values_list("item_id", "sample_index")
+    return {by_pk[item]: index for item, index in rows}
+
+
+def _key_for(answer: Answer, taken: Mapping[str, Answer], placed: Mapping[str, int]) -> str:
+    """The key of the question. The same prompt at two places of one firing is two questions, unless the trainer says its key."""
+    if answer.has_own_key:
+        return answer.key
+    elsewhere = taken[answer.key].sample_index if answer.key in taken else placed.get(answer.key)
+    return answer.key if elsewhere in (None, answer.sample_index) else f"{answer.key}-{answer.sample_index}"
+
+
+def _reason_against(
+    answer: Answer,
+    key: str,
+    taken: Mapping[str, Answer],
+    items: Mapping[str, PredictionSetItem],
+    version: PredictionSetVersion,
+) -> str | None:
+    if key in taken:
+        return f"The same question as in row {taken[key].index} of this call. Send each item once."
+    item = items.get(key)
+    if item is None and not version.is_open:
+        return f"{version} holds no item {key!r}. Register the set anew, or name another set."
+    if item is None and answer.prompt is None and answer.messages is None:
+        return f"item_key {key!r} is new here; send its prompt or messages with it."
+    if item is not None and answer.prompt is not None and item.prompt is not None and answer.prompt != item.prompt:
+        return f"item_key {key!r} stands for another prompt. Give every prompt a key of its own, or leave item_key out."
+    return None
+
+
+def _store(run: PredictionRun, rows: list[Row], result: Ingested) -> None:
+    before = _rows_before(run, rows)
+    _judge(run, rows)
+    _upsert(run, rows)
+    result.updated += len(before)
+    result.stored += len(rows) - len(before)
+    totals = Totals.from_json(run.totals) if run.totals else Totals()
+    if before:
+        totals = _corrected(run, totals, before)
+    for row in rows:
+        totals.add_bleu(row.bleu)
+        if not before:
+            totals.add(row.scores, row.answer.scores, row.passed)
+    run.totals = totals.as_json()
+    run.prediction_count = totals.rows
+    run.save(update_fields=["totals", "prediction_count", "checkpoint", "generation_params"])
+
+
+def _judge(run: PredictionRun, rows: list[Row]) -> None:
+    """Scores, BLEU statistics and validators of the rows."""
+    validators = run.job.panel.validators if run.job else []
+    for row, statistics in zip(rows, bleu_statistics((row.answer.prediction, row.references) for row in rows), strict=True):
+        row.scores = scoring.score(row.answer.prediction, row.references)
+        row.bleu = statistics
+        if validators:
+            row.passed, row.validations = validate(validators, row.answer.prediction)
+
+
+def _rows_before(run: PredictionRun, rows: list[Row]) -> list[TextPrediction]:
+    """What is stored of these items already, and is about to be replaced."""
+    found = TextPrediction.objects.filter(run=run, item__in=[row.item.pk for row in rows]).select_related("item")
+    return list(found.only("prediction", "references", "item__references", "run_id"))
+
+
+def _corrected(run: PredictionRun, totals: Totals, before: list[TextPrediction]) -> Totals:
+    """After an update: sums of scores read anew from the rows, since a least value cannot be taken back; BLEU exactly."""
+    corrected = recomputed_scores(run)
+    corrected.bleu = totals.bleu
+    replaced = ((row.prediction, row.item.references if row.references is None else row.references) for row in before)
+    for statistics in bleu_statistics(replaced):
+        corrected.add_bleu(statistics, sign=-1)
+    return corrected
+
+
+def recomputed_scores(run: PredictionRun) -> Totals:
+    """The totals but for BLEU, from the stored rows in one pass."""
+    totals = Totals()
+    columns = [*scoring.FIELDS, "custom_scores", "passed"]
+    for *values, custom, passed in TextPrediction.objects.filter(run=run).order_by().values_list(*columns):
+        totals.add(Scores(*values), custom, passed)
+    return totals
+
+
+COLUMNS: dict[str, str] = {
+    "item_id": "bigint",
+    "sample_index": "integer",
+    "prediction": "text",
+    "references": "jsonb",
+    "exact_match": "float8",
+    "exact_match_norm": "float8",
+    "char_error_rate": "float8",
+    "char_edits": "integer",
+    "reference_length": "integer",
+    "length_ratio": "float8",
+    "word_overlap": "float8",
+    "token_f1": "float8",
+    "chrf": "float8",
+    "custom_scores": "jsonb",
+    "passed": "boolean",
+    "validations": "jsonb",
+    "token_counts": "jsonb",
+    "latency_ms": "float8",
+    "finish_reason": "text",
+    "metadata": "jsonb",
+}
+
+
+def _upsert_statement() -> str:
+    names = ", ".join(f'"{name}"' for name in COLUMNS)
+    arrays = ", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())
+    updates = ", ".join(f'"{name}" = EXCLUDED."{name}"' for name in COLUMNS if name != "item_id")
+    return (
+        f"INSERT INTO predictions_textprediction (run_id, {names}) SELECT %s, * FROM unnest({arrays})"  # noqa: S608 - our names
+        f" ON CONFLICT (run_id, item_id) DO UPDATE SET {updates}"
+    )
+
+
+UPSERT = _upsert_statement()
+
+
+def _upsert(run: PredictionRun, rows: list[Row]) -> None:
+    """All rows in one statement, one array per column."""
+    if not rows:
+        return
+    columns = zip(*(_values(row) for row in rows), strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(UPSERT, [run.pk, *(list(column) for column in columns)])
+
+
+def _values(row: Row) -> tuple[Any, ...]:
+    answer, scores = row.answer, row.scores
+    differing = answer.references if answer.references not in (None, row.item.references) else None
+    return (
+        row.item.pk,
+        answer.sample_index,
+        answer.prediction,
+        _json(differing),
+        scores.exact_match,
+        scores.exact_match_norm,
+        scores.char_error_rate,
+        scores.char_edits,
+        scores.reference_length,
+        scores.length_ratio,
+        scores.word_overlap,
+        scores.token_f1,
+        scores.chrf,
+        _json(answer.scores or None),
+        row.passed,
+        _json(row.validations),
+        _json(answer.token_counts or None),
+        answer.latency_ms,
+        answer.finish_reason,
+        _json(answer.metadata or None),
+    )
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+def _note_firing(job: TrainingJob, firing: Firing) -> None:
+    """The job is alive, and this far."""
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE predictions_trainingjob SET last_seen_at = %s, started_at = coalesce(started_at, %s),"
+            " epoch = greatest(epoch, %s), step = greatest(step, %s), attempt = greatest(attempt, %s),"
+            " firing_count = (SELECT count(*) FROM predictions_predictionrun WHERE job_id = %s AND is_current),"
+            " status = CASE WHEN status = %s THEN %s ELSE status END WHERE id = %s",
+            [
+                now,
+                now,
+                firing.epoch,
+                firing.step,
+                firing.attempt,
+                job.pk,
+                TrainingStatus.PENDING,
+                TrainingStatus.RUNNING,
+                job.pk,
+            ],
+        )

@@ -1,0 +1,57 @@
+"""Reading answers: pages of a job's predictions, and one item across its epochs."""
+
+from typing import Any
+
+from django.db.models import Count, Max, QuerySet, Sum
+
+from predictions.models import PredictionRun, TextPrediction, TrainingJob
+
+WITH_ITEM = ("run", "item")
+
+
+def page(job: TrainingJob, *, epoch: float | None = None, offset: int = 0, limit: int = 50) -> list[TextPrediction]:
+    """Answers in order of training and of sample index. Whole runs are skipped by their totals, so that no offset is slow."""
+    runs = PredictionRun.objects.of_training(job)
+    if epoch is not None:
+        runs = runs.filter(epoch=epoch)
+    found: list[TextPrediction] = []
+    for pk, rows in runs.values_list("pk", "prediction_count"):
+        if offset >= rows:
+            offset -= rows
+            continue
+        texts = TextPrediction.objects.filter(run=pk).select_related(*WITH_ITEM).order_by("sample_index", "pk")
+        found += texts[offset : offset + limit - len(found)]
+        offset = 0
+        if len(found) >= limit:
+            break
+    return found
+
+
+def total(job: TrainingJob, epoch: float | None = None) -> int:
+    runs = PredictionRun.objects.of_training(job)
+    if epoch is not None:
+        runs = runs.filter(epoch=epoch)
+    return int(runs.aggregate(n=Sum("prediction_count", default=0))["n"])
+
+
+def epochs(job: TrainingJob) -> list[dict[str, Any]]:
+    """Every epoch with answers: how many, and the latest step."""
+    runs = PredictionRun.objects.filter(job=job, is_current=True, prediction_count__gt=0)
+    grouped = runs.values("epoch").annotate(prediction_count=Sum("prediction_count"), latest_step=Max("step"), runs=Count("pk"))
+    return list(grouped.order_by("epoch").values("epoch", "prediction_count", "latest_step"))
+
+
+def of_sample(job: TrainingJob, sample_index: int) -> list[TextPrediction]:
+    """The answers to what stood at this sample index, in order of training."""
+    texts = TextPrediction.objects.filter(run__in=_current_runs(job), sample_index=sample_index)
+    return list(texts.select_related(*WITH_ITEM).order_by("run__epoch", "run__step", "pk"))
+
+
+def of_item(job: TrainingJob, key: str) -> list[TextPrediction]:
+    """The answers to an item by its key, in order of training; versions of a set that share the item are one story."""
+    texts = TextPrediction.objects.filter(run__in=_current_runs(job), item__key=key)
+    return list(texts.select_related(*WITH_ITEM).order_by("run__epoch", "run__step", "pk"))
+
+
+def _current_runs(job: TrainingJob) -> "QuerySet[PredictionRun, int]":
+    return PredictionRun.objects.filter(job=job, is_current=True).values_list("pk", flat=True)
