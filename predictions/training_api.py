@@ -85,10 +85,8 @@ class JobListView(generics.ListCreateAPIView):
 
 
 def writable_project(request: Request, slug: str) -> Project:
-    if slug:
-        project = get_object_or_404(Project.objects.visible_to(request.user), slug=slug)
-    else:
-        project = personal_project(request.user)
+    visible = Project.objects.visible_to(request.user)
+    project = get_object_or_404(visible, slug=slug) if slug else personal_project(request.user)
     require_role(request.user, project, Role.EDITOR)
     return project
 

@@ -110,6 +110,12 @@ class TrainingJob(models.Model):
         return self.status in (TrainingStatus.COMPLETED, TrainingStatus.FAILED, TrainingStatus.CANCELLED)
 
     @property
+    def overhead_percent(self) -> str:
+        """Of sampling, of the training time: "1.4 %"; empty where it is not told."""
+        share = self.overhead.get("share")
+        return "" if share is None else f"{share:.1%}".replace("%", " %")
+
+    @property
     def is_silent(self) -> bool:
         """It should be running, and nothing has come from it for a while."""
         if self.status != TrainingStatus.RUNNING or self.last_seen_at is None:

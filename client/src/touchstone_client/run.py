@@ -1,0 +1,285 @@
+"""A training's line to Touchstone. After `start` nothing here raises, and nothing waits for the network."""
+
+import atexit
+import functools
+import json
+import logging
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec
+
+from touchstone_client.errors import TouchstoneError
+from touchstone_client.items import Item
+from touchstone_client.sender import PREDICTIONS, Sender, Server
+from touchstone_client.settings import Settings, resolve
+from touchstone_client.spool import Spool, SpoolFile, dumps
+
+ROWS_PER_REQUEST = 500
+START_SECONDS = 5.0
+# What the server says of who we are and what we ask: people must mend it, and had better hear of it before the training.
+DENIED = ("400", "401", "403", "404", "409")
+log = logging.getLogger("touchstone")
+Parameters = ParamSpec("Parameters")
+
+
+@dataclass(frozen=True)
+class StartInfo:
+    """What the server, or the last start on this disk, said. `items` are those of `prediction_set`."""
+
+    job_id: str
+    attempt: int
+    panel: dict[str, Any] | None = None
+    prediction_set: dict[str, Any] | None = None
+    url: str = ""
+    reached: bool = False
+
+
+@dataclass
+class State:
+    """What a job's folder remembers between processes."""
+
+    attempts: int = 0
+    panel: dict[str, Any] | None = None
+    sets: dict[str, Any] = field(default_factory=dict)
+
+
+def harmless(method: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Whatever fails is counted and said once; the training goes on."""
+
+    @functools.wraps(method)
+    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        run: Any = args[0]
+        try:
+            method(*args, **kwargs)
+        except Exception as error:
+            run.problems += 1
+            run.warn(f"{method.__name__} failed ({type(error).__name__}: {error}). The training goes on.")
+
+    return guarded
+
+
+class Run:
+    """Sends a training's answers. Use it as a context manager, or call `start` and `finish`.
+
+    Arguments beat the environment (TOUCHSTONE_URL, TOUCHSTONE_TOKEN, TOUCHSTONE_JOB_ID, TOUCHSTONE_MODE, TOUCHSTONE_DIR).
+    Raises TouchstoneError here and in `start`, never later.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        job_id: str | None = None,
+        project: str | None = None,
+        run_name: str | None = None,
+        mode: str | None = None,
+        dir: str | Path | None = None,
+        config: Mapping[str, Any] | None = None,
+        task_type: str = "text",
+        framework: str | None = None,
+    ) -> None:
+        self.settings: Settings = resolve(
+            url=url, token=token, job_id=job_id, project=project, run_name=run_name, mode=mode, dir=dir
+        )
+        self.config, self.task_type, self.framework = config, task_type, framework
+        self.problems = 0
+        self.info: StartInfo | None = None
+        self._said: set[str] = set()
+        self._spool: Spool | None = None
+        self._sender: Sender | None = None
+        self._pid = 0
+
+    # --- Before the training -----------------------------------------------------------------------------------------
+    def start(self, prediction_set: str = "", environment: Mapping[str, Any] | None = None) -> StartInfo:
+        """Tell the server that a training begins, and learn its panel. Raises TouchstoneError where it says that we may not.
+
+        A server that cannot be reached is no obstacle: the last start on this disk counts, and all is sent later.
+        """
+        if self.settings.is_disabled:
+            self.info = StartInfo(self.settings.job_id, 0)
+            return self.info
+        if self.info is not None:
+            return self.info
+        state = self._remembered()
+        state.attempts += 1
+        body = {
+            "attempt": state.attempts,
+            "name": self.settings.run_name,
+            "task_type": self.task_type,
+            "framework": self.framework or "",
+            "project": self.settings.project,
+            "prediction_set": prediction_set,
+            "environment": {"python": platform.python_version(), "host": platform.node(), **(environment or {})},
+            **({"config": dict(self.config)} if self.config else {}),
+        }
+        self.info = self._asked(body, state) if self.settings.is_online else None
+        reached = self.info is not None
+        if self.info is None:
+            self.info = StartInfo(self.settings.job_id, state.attempts, state.panel, state.sets.get(prediction_set))
+        state.attempts = self.info.attempt
+        self._remember(state)
+        self._open()
+        if not reached:
+            self._put("start/", {**body, "attempt": self.info.attempt})
+        return self.info
+
+    def _asked(self, body: dict[str, Any], state: State) -> StartInfo | None:
+        server = Server(self.settings.url, self.settings.token)
+        try:
+            outcome = server.post(self._path("start/"), json.loads(dumps(body)), timeout=START_SECONDS)
+        finally:
+            server.close()
+        if outcome.kind == "sent" and outcome.answer and "attempt" in outcome.answer:
+            answer = outcome.answer
+            state.panel = answer.get("panel")
+            asked = answer.get("prediction_set")
+            if asked:
+                state.sets[body["prediction_set"]] = asked
+            attempt = max(state.attempts, int(answer["attempt"]))
+            return StartInfo(answer["job_id"], attempt, state.panel, asked, str(answer.get("url", "")), reached=True)
+        if outcome.reason[:3] in DENIED:
+            raise TouchstoneError(f"The server at {self.settings.url} says {outcome.reason}")
+        self.warn(
+            f"The server at {self.settings.url} cannot be reached ({outcome.reason}). Predictions wait in {self.settings.dir}."
+        )
+        return None
+
+    # --- While it trains ---------------------------------------------------------------------------------------------
+    @harmless
+    def register_set(self, name: str, items: Sequence[Item], source: str = "", seed: int | None = None) -> None:
+        """The questions that were drawn; answers of `log(prediction_set=name)` belong to them."""
+        self._put("sets/", {"name": name, "source": source, "seed": seed, "items": [item.as_dict() for item in items]})
+
+    @harmless
+    def log(
+        self,
+        epoch: float | None = None,
+        step: int | None = None,
+        predictions: Iterable[Mapping[str, Any]] = (),
+        prediction_set: str = "",
+        generation_params: Mapping[str, Any] | None = None,
+        checkpoint: str = "",
+    ) -> None:
+        """The answers of this model state. Returns at once; rows are `{"sample_index", "prompt", "prediction", ...}`."""
+        rows = [dict(row) for row in predictions]
+        head = {"job_id": self.settings.job_id, "epoch": epoch, "step": step, "attempt": self.attempt}
+        optional = {"prediction_set": prediction_set, "checkpoint": checkpoint, "generation_params": generation_params}
+        head |= {name: value for name, value in optional.items() if value}
+        head = {name: value for name, value in head.items() if value is not None}
+        for start in range(0, len(rows), ROWS_PER_REQUEST):
+            self._write(PREDICTIONS, {**head, "predictions": rows[start : start + ROWS_PER_REQUEST]})
+
+    @harmless
+    def checkpoint(self, path: str, epoch: float, step: int, metrics: Mapping[str, Any] | None = None) -> None:
+        """A model state was saved; what was answered at that step gets its path."""
+        self._put("checkpoints/", {"path": str(path), "epoch": epoch, "step": step, "metrics": dict(metrics or {})})
+
+    @harmless
+    def missed(self, reason: str, epoch: float | None = None, step: int | None = None) -> None:
+        """A firing that could not be: the page shows when and why."""
+        self._put("progress/", {"missed": {"reason": reason[:2000], "epoch": epoch, "step": step}})
+
+    @harmless
+    def progress(self, epoch: float | None = None, step: int | None = None, **fields: Any) -> None:
+        """How far the training is; also `total_steps`, `overhead={"seconds", "share"}`."""
+        told = {"epoch": epoch, "step": step, **fields}
+        self._put("progress/", {name: value for name, value in told.items() if value is not None})
+
+    @harmless
+    def finish(self, status: str = "completed", message: str = "", timeout: float = 10.0) -> None:
+        """The training has ended. Tries so long to send what waits; what remains says how to send it later."""
+        if self._spool is None or self._pid != os.getpid():
+            return
+        self._put("progress/", {"status": status, "message": message[:4000]})
+        self._close(timeout)
+
+    @property
+    def attempt(self) -> int:
+        return self.info.attempt if self.info else 1
+
+    def __enter__(self) -> "Run":
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self.finish("cancelled" if issubclass(kind, KeyboardInterrupt) else "failed", f"{kind.__name__}: {error}")
+
+    def warn(self, text: str) -> None:
+        """Once each."""
+        if text not in self._said:
+            self._said.add(text)
+            log.warning("%s", text)
+
+    # --- To the disk, and from there ---------------------------------------------------------------------------------
+    def _path(self, end: str) -> str:
+        return f"/api/training/jobs/{self.settings.job_id}/{end}"
+
+    def _put(self, end: str, body: dict[str, Any]) -> None:
+        self._write(self._path(end), body)
+
+    def _write(self, path: str, body: dict[str, Any]) -> None:
+        if self.settings.is_disabled:
+            return
+        if self.info is None:
+            self.start()
+        if self._pid != os.getpid():  # forked: threads and files are the parent's
+            self._open()
+        assert self._spool is not None
+        self._spool.append(path, body)
+        if self._sender is not None:
+            self._sender.wake()
+
+    def _open(self) -> None:
+        self._pid = os.getpid()
+        self._spool = Spool(self.settings.job_dir)
+        self._sender = None
+        if self.settings.is_online:
+            server = Server(self.settings.url, self.settings.token)
+            own = SpoolFile(self._spool.path)
+            self._sender = Sender(self.settings.job_dir, own, server, self._spool.sync, self.warn)
+            self._sender.start()
+            # What earlier processes left is sent at once, also where this one has nothing to say yet.
+            self._sender.wake()
+        atexit.register(self._at_exit, self._pid)
+
+    def _at_exit(self, pid: int) -> None:
+        if pid == os.getpid() and self._spool is not None:
+            self._close(5.0)
+
+    def _close(self, timeout: float) -> None:
+        spool, sender = self._spool, self._sender
+        if spool is None:
+            return
+        self._spool = self._sender = None
+        spool.sync()
+        if sender is not None:
+            if not sender.drain(timeout):
+                reason = f" ({sender.last_reason})" if sender.last_reason else ""
+                self.warn(f"Some predictions wait on disk{reason}. Send them with: touchstone sync {self.settings.dir}")
+            sender.stop()
+        else:
+            self.warn(f"Predictions are in {spool.path}. Send them with: touchstone sync {self.settings.dir}")
+
+    @property
+    def _state_file(self) -> Path:
+        return self.settings.job_dir / "state.json"
+
+    def _remembered(self) -> State:
+        try:
+            stored = json.loads(self._state_file.read_text())
+            return State(int(stored["attempts"]), stored.get("panel"), dict(stored.get("sets") or {}))
+        except (OSError, ValueError, KeyError, TypeError):
+            return State()
+
+    def _remember(self, state: State) -> None:
+        self._state_file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._state_file.with_suffix(f".json-{os.getpid()}")
+        fresh.write_text(dumps(vars(state)))
+        fresh.replace(self._state_file)

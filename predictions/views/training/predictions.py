@@ -1,0 +1,165 @@
+"""What a job answered: the table of a firing, changes between two, the runs."""
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import F, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from predictions import changes, training, trends
+from predictions.models import PredictionRun, TextPrediction, TrainingJob
+from predictions.scoring import DEFINITIONS, SCORE_NAMES
+from predictions.totals import Totals, bleu_signature
+from predictions.trajectories import is_solved
+from predictions.views.training.jobs import frame, is_fragment
+
+PAGE = 50
+SHOWN_CHANGES = 50
+SORTABLE = ("sample_index", *SCORE_NAMES, "latency_ms")
+OUTCOMES = {"": "All", "wrong": "Wrong", "right": "Right"}
+
+
+@require_safe
+def job(request: HttpRequest, pk: int) -> HttpResponse:
+    """The monitor: trends above, the answers of one firing below."""
+    found = training.get_job(request.user, pk)
+    runs = firings(found)
+    run = chosen(runs, request)
+    context = {**frame(found, "predictions"), **_table(request, run), "runs": runs, "run": run}
+    context["follows"] = not request.GET.get("run") and not request.GET.get("epoch")
+    if is_fragment(request):
+        return render(request, "training/job.html#answers", context)
+    context["chart"] = chart_choices(found, request)
+    context["api_url"] = f"/api/training/predictions/{found.job_id}/?project={found.project.slug}"
+    return render(request, "training/job.html", context)
+
+
+def firings(found: TrainingJob) -> list[PredictionRun]:
+    """In order of training, without the totals, which are large."""
+    runs = PredictionRun.objects.of_training(found).select_related("set_version__prediction_set")
+    return list(runs.defer("totals", "generation_params"))
+
+
+def chosen(runs: list[PredictionRun], request: HttpRequest, name: str = "run") -> PredictionRun | None:
+    """The firing that the address names, by run or by epoch (its last firing); else the latest."""
+    wanted, epoch = request.GET.get(name, ""), request.GET.get("epoch", "") if name == "run" else ""
+    by_pk = [run for run in runs if str(run.pk) == wanted]
+    if by_pk:
+        return by_pk[0]
+    try:
+        of_epoch = [run for run in runs if run.epoch == float(epoch)]
+    except ValueError:
+        of_epoch = []
+    return (of_epoch or runs or [None])[-1]
+
+
+def _table(request: HttpRequest, run: PredictionRun | None) -> dict[str, Any]:
+    sort = request.GET.get("sort", "sample_index")
+    if sort.lstrip("-") not in SORTABLE:
+        sort = "sample_index"
+    outcome, search = request.GET.get("outcome", ""), request.GET.get("search", "").strip()[:200]
+    rows = TextPrediction.objects.none() if run is None else _rows(run, sort, outcome, search)
+    page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
+    for row in page:
+        row.solved = is_solved(row)
+        row.truth = row.item.references if row.references is None else row.references
+    scored = run is not None and any(row.exact_match is not None for row in page)
+    return {
+        "page": page,
+        "sort": sort,
+        "outcome": outcome,
+        "outcomes": OUTCOMES,
+        "search": search,
+        "is_filtered": bool(outcome or search),
+        "is_scored": scored,
+        "has_checks": any(row.passed is not None for row in page),
+        "columns": [(name, DEFINITIONS[name]) for name in ("char_error_rate", "exact_match", "word_overlap", "chrf")],
+    }
+
+
+def _rows(run: PredictionRun, sort: str, outcome: str, search: str) -> "QuerySet[TextPrediction]":
+    rows = TextPrediction.objects.filter(run=run).select_related("item")
+    if outcome == "wrong":
+        rows = rows.filter(Q(passed=False) | Q(passed=None, exact_match__lt=1))
+    elif outcome == "right":
+        rows = rows.filter(Q(passed=True) | Q(passed=None, exact_match=1))
+    if search:
+        rows = rows.filter(Q(prediction__icontains=search) | Q(item__prompt__icontains=search))
+    field = F(sort.lstrip("-"))
+    order = field.desc(nulls_last=True) if sort.startswith("-") else field.asc(nulls_last=True)
+    return rows.order_by(order, "sample_index", "pk")
+
+
+def chart_choices(found: TrainingJob, request: HttpRequest) -> dict[str, Any]:
+    """What can be charted, and what the address asks to see."""
+    points = trends.points(found)
+    custom = trends.custom_names(points)
+    names = {name: definition.label for name, definition in DEFINITIONS.items()} | {"bleu": "Corpus BLEU"}
+    if any(point.totals.validated for point in points):
+        names |= {"pass_rate": "Pass rate"}
+    names |= {f"custom:{name}": name for name in custom}
+    wanted = [name for name in request.GET.getlist("metric") if name in names]
+    usual = ["char_error_rate", "exact_match", *(["pass_rate"] if "pass_rate" in names else ["word_overlap"])]
+    rows = [trends.as_row(point) for point in points]
+    others = TrainingJob.objects.filter(project=found.project, task_type=found.task_type, firing_count__gt=0).exclude(
+        pk=found.pk
+    )
+    return {
+        "names": names,
+        "shown": wanted or usual,
+        "axis": "step" if request.GET.get("axis") == "step" else "epoch",
+        "improvement": trends.overall_improvement(rows),
+        "others": list(others[:50]),
+        "compare": request.GET.getlist("compare"),
+        "is_scored": any(point.totals.scores for point in points),
+        "has_points": bool(points),
+    }
+
+
+@require_safe
+def compare(request: HttpRequest, pk: int) -> HttpResponse:
+    """Two firings of a job: what got better and what got worse."""
+    found = training.get_job(request.user, pk)
+    runs = firings(found)
+    after = chosen(runs, request)
+    before = chosen(runs[:1], request, "before") if not request.GET.get("before") else chosen(runs, request, "before")
+    score = request.GET.get("score", "char_error_rate")
+    score = score if score in SCORE_NAMES else "char_error_rate"
+    context = {**frame(found, "changes"), "runs": runs, "run": after, "before": before, "score": score, "scores": DEFINITIONS}
+    if before and after and before.pk != after.pk:
+        result = changes.between(before, after, score)
+        context |= {"changes": result, "lists": _lists(before, after, result), "definition": DEFINITIONS[score]}
+    return render(request, "training/changes.html", context)
+
+
+def _lists(before: PredictionRun, after: PredictionRun, result: changes.Changes) -> list[dict[str, Any]]:
+    shown = {"Regressed": result.regressed, "Improved": result.improved}
+    keys = [change.key for found in shown.values() for change in found[:SHOWN_CHANGES]]
+    old, new = changes.rows_of(before, keys), changes.rows_of(after, keys)
+    return [
+        {
+            "title": title,
+            "total": len(found),
+            "rows": [{"change": change, "old": old[change.key], "new": new[change.key]} for change in found[:SHOWN_CHANGES]],
+        }
+        for title, found in shown.items()
+    ]
+
+
+@require_safe
+def runs(request: HttpRequest, pk: int) -> HttpResponse:
+    """Every firing with its record: how the answers were made."""
+    found = training.get_job(request.user, pk)
+    listed = list(
+        PredictionRun.objects.filter(job=found)
+        .select_related("set_version__prediction_set")
+        .order_by("-epoch", "-step", "-attempt")
+    )
+    for run in listed:
+        totals = Totals.from_json(run.totals) if run.totals else Totals()
+        run.error_rate, run.bleu = totals.mean("char_error_rate"), totals.corpus_bleu
+    context = {**frame(found, "runs"), "listed": listed, "missed": found.missed[::-1], "bleu_signature": bleu_signature()}
+    context["checkpoints"] = list(found.checkpoints.order_by("-step", "-pk")[:100])
+    return render(request, "training/runs.html", context)
