@@ -21,7 +21,7 @@ def sample(source: Any, n: int, seed: int = SEED, references: Sequence[str | Non
     `references` beside it. Rows stream by: memory holds what is drawn. The same prompt is drawn once.
     Raises TouchstoneError, which names the row, its keys and what is accepted.
     """
-    chooser = random.Random(seed)  # noqa: S311 - the same draw every time is the purpose
+    chooser = random.Random(seed)
     drawn: list[tuple[int, Item]] = []
     keys: set[str] = set()
     seen = 0

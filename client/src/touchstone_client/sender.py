@@ -128,34 +128,41 @@ class Sender(threading.Thread):
     ) -> None:
         super().__init__(name="touchstone-sender", daemon=True)
         self._folder, self._own, self._server, self._sync, self._warn = folder, own, server, sync, warn
-        self._wake, self._stopped, self._idle = threading.Event(), threading.Event(), threading.Event()
+        self._changed, self._stopped = threading.Condition(), threading.Event()
+        # How often somebody asked for a turn, and up to which of these all has been sent.
+        self._asked = self._sent = 0
         self._draining = False
         self.last_reason = ""
 
     def wake(self) -> None:
-        self._idle.clear()
-        self._wake.set()
+        with self._changed:
+            self._asked += 1
+            self._changed.notify_all()
 
     def drain(self, seconds: float) -> bool:
-        """Wait until all is sent, at most so long; whether it is."""
+        """Wait until all that was written by now is sent, at most so long; whether it is."""
         self._draining = True
         self.wake()
-        return self._idle.wait(seconds)
+        with self._changed:
+            asked = self._asked
+            return self._changed.wait_for(lambda: self._sent >= asked, seconds)
 
     def stop(self) -> None:
         self._stopped.set()
-        self._wake.set()
+        self.wake()
 
     def run(self) -> None:
         pause = FIRST_PAUSE
         while not self._stopped.is_set():
-            self._wake.clear()
+            with self._changed:
+                self._changed.wait_for(lambda: self._asked > self._sent)
+                asked = self._asked
             outcome = self._turn()
             if outcome.kind == "sent":
-                pause = FIRST_PAUSE
-                if not self._wake.is_set():
-                    self._idle.set()
-                    self._wake.wait()
+                pause, self.last_reason = FIRST_PAUSE, ""
+                with self._changed:
+                    self._sent = asked
+                    self._changed.notify_all()
                 continue
             if outcome.reason != self.last_reason:
                 self._warn(f"Predictions wait on disk; the training goes on ({outcome.reason}).")

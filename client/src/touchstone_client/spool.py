@@ -30,7 +30,7 @@ def dumps(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "item") and getattr(value, "size", 1) in (1, None) or hasattr(value, "numel"):
+    if (hasattr(value, "item") and getattr(value, "size", 1) in (1, None)) or hasattr(value, "numel"):
         try:
             return _finite(value.item())
         except (ValueError, RuntimeError, TypeError):
