@@ -6,13 +6,16 @@ PORT ?= 8000
 HOST ?= 127.0.0.1
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo serve test bench lint clean
+.PHONY: help setup demo serve test client-setup client-test bench lint clean
+CLIENT_VENV := client/.venv
+CLIENT_STAMP := $(CLIENT_VENV)/.installed
 
 help:
 	@echo "make setup   the environment in $(VENV)"
 	@echo "make demo    everything, with a filled demo project: prints address and login (PORT=8000)"
 	@echo "make serve   everything, without the demo"
-	@echo "make test    the tests, on the embedded PostgreSQL and Redis"
+	@echo "make test    the tests, on the embedded PostgreSQL and Redis, and those of the client with real trainings"
+	@echo "make client-test   the client's tests alone"
 	@echo "make bench   the benchmarks, as ratios against references in the same run"
 	@echo "make lint    style, types, import contracts, missing migrations"
 	@echo "make clean   remove the environment and caches (data in var/ stays)"
@@ -38,8 +41,29 @@ demo: setup
 serve: setup
 	$(BIN)/python manage.py up --host $(HOST) --port $(PORT)
 
+# The client trains with torch and transformers, which the server has no need of: an environment of its own, several GB.
+client-setup: $(CLIENT_STAMP)
+
+$(CLIENT_STAMP): client/requirements-dev.txt $(STAMP)
+	$(PYTHON) -m venv $(CLIENT_VENV)
+	if [ -x $(BIN)/uv ]; then \
+		VIRTUAL_ENV=$(CLIENT_VENV) $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r client/requirements-dev.txt; \
+	else \
+		$(CLIENT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r client/requirements-dev.txt; \
+	fi
+	touch $(CLIENT_STAMP)
+
+ifdef TESTS
 test: setup
 	$(BIN)/python -m pytest $(TESTS)
+else
+test: setup client-setup client-test
+	$(BIN)/python -m pytest
+endif
+
+# Never from the root: our app `datasets` would shadow the package of that name.
+client-test: client-setup
+	cd client && .venv/bin/python -m pytest
 
 bench: setup
 	$(BIN)/python -m tests.bench
@@ -52,4 +76,4 @@ lint: setup
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(CLIENT_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -8,6 +8,7 @@ micro-averaged error rate; `bleu`: sacrebleu's statistics, whole numbers that ad
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from sacrebleu.metrics.bleu import BLEU
@@ -138,6 +139,9 @@ def _bleu_statistics(prediction: str, references: Sequence[str]) -> list[int]:
     return [int(n) for n in _bleu._extract_corpus_statistics([prediction], [[text] for text in references])[0]]
 
 
+@cache
 def bleu_signature() -> str:
-    """How the figure was made, as sacrebleu signs it."""
-    return str(_bleu.get_signature())
+    """How the figure was made, as sacrebleu signs it: it knows the number of references once it has scored something."""
+    metric = BLEU()
+    metric.corpus_score(["any"], [["any"]])
+    return str(metric.get_signature())

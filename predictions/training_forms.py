@@ -19,7 +19,12 @@ FREQUENCY_LABELS = {"epoch": "After every epoch", "eval": "At every evaluation",
 class PanelForm(forms.Form):
     """The predictions panel of a job's config."""
 
-    enabled = forms.BooleanField(required=False, initial=True, label="Sample predictions during training")
+    enabled = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Sample predictions during training",
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )
     source = forms.ChoiceField(
         choices=list(SOURCE_LABELS.items()), initial="dataset", label="Questions", widget=forms.RadioSelect
     )

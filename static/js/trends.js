@@ -62,7 +62,7 @@ function options(answer, axis) {
     parsing: false,
     interaction: { mode: "nearest", axis: "x", intersect: false },
     plugins: {
-      legend: { display: lines > 1, position: "bottom", labels: { color: ticks.color, boxWidth: 18, filter: (item, data) => !data.datasets[item.datasetIndex].isBand } },
+      legend: { display: lines > 1, position: "bottom", labels: { color: ticks.color, usePointStyle: true, pointStyle: "line", boxWidth: 26, filter: (item, data) => !data.datasets[item.datasetIndex].isBand } },
       tooltip: { filter: (item) => !item.dataset.isBand, callbacks: { title: () => "", label: tooltip } },
     },
     scales: {

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -250,8 +251,14 @@ class Run:
         atexit.register(self._at_exit, self._pid)
 
     def _at_exit(self, pid: int) -> None:
-        if pid == os.getpid() and self._spool is not None:
-            self._close(5.0)
+        """The process ends without `finish`: by an error that nobody caught, or because its script is over."""
+        if pid != os.getpid():
+            return
+        error = getattr(sys, "last_value", None)
+        if error is None:
+            self.finish(timeout=5.0)
+        else:
+            self.finish("failed", f"{type(error).__name__}: {error}", timeout=5.0)
 
     def _close(self, timeout: float) -> None:
         spool, sender = self._spool, self._sender

@@ -69,7 +69,8 @@ def resolve(
         job_id=named or _made_from(run_name),
         project=project or env.get("TOUCHSTONE_PROJECT") or "",
         run_name=run_name or "",
-        dir=Path(dir or env.get("TOUCHSTONE_DIR") or DEFAULT_DIR),
+        # Absolute: a training may change its folder.
+        dir=Path(dir or env.get("TOUCHSTONE_DIR") or DEFAULT_DIR).absolute(),
     )
     if found.is_online:
         _check_online(found, has_job_id=bool(named))

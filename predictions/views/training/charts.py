@@ -51,8 +51,13 @@ def about(metric: str) -> dict[str, Any]:
         "label": definition.label if definition else metric.removeprefix("custom:"),
         "meaning": definition.meaning if definition else "",
         "lower_is_better": bool(definition and definition.lower_is_better),
-        "bounded": metric in SCORE_NAMES and metric not in ("length_ratio", "chrf"),
+        "bounded": is_share(metric),
     }
+
+
+def is_share(metric: str) -> bool:
+    """Whether it lies between 0 and 1."""
+    return metric in SCORE_NAMES and metric not in ("length_ratio", "chrf")
 
 
 def as_point(point: Point, metric: str) -> dict[str, Any]:
@@ -64,6 +69,9 @@ def as_point(point: Point, metric: str) -> dict[str, Any]:
         return {**where, "y": totals.pass_rate, "count": totals.validated}
     moments = totals.scores.get(metric.removeprefix("custom:"), Moments())
     low, high = moments.interval or (None, None)
+    if is_share(metric) and low is not None and high is not None:
+        # The normal approximation knows no bounds; the score does.
+        low, high = max(0.0, low), min(1.0, high)
     bounds = {"low": low, "high": high}
     if moments.count:
         bounds |= {"least": moments.least, "greatest": moments.greatest}

@@ -109,6 +109,6 @@ def _moment(rows: list[TextPrediction], place: int, against: str) -> dict[str, A
 def _other_jobs(request: HttpRequest, job: TrainingJob, key: str) -> list[dict[str, Any]]:
     """The latest word of other jobs of the project on the same item."""
     rows = TextPrediction.objects.filter(item__key=key, run__job__project=job.project, run__is_current=True)
-    rows = rows.exclude(run__job=job).select_related("run__job").order_by("run__job", "-run__epoch", "-run__step")
-    latest = rows.distinct("run__job")[:20]
+    rows = rows.exclude(run__job=job).select_related("run__job").order_by("run__job_id", "-run__epoch", "-run__step")
+    latest = rows.distinct("run__job_id")[:20]
     return [{"job": row.run.job, "row": row, "solved": is_solved(row)} for row in latest]
