@@ -11,7 +11,7 @@ from accounts.access import get_project
 from accounts.models import Project
 from datasets.models import Dataset, DatasetImport
 from datasets.models.imports import ImportJob
-from predictions.models import PredictionImport, PredictionRun
+from predictions.models import PredictionImport, PredictionRun, TrainingJob, TrainingStatus
 
 SHOWN = 6
 
@@ -22,6 +22,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     project = get_project(request.user, slug)
     datasets = Dataset.objects.filter(project=project)
     imports = _newest_imports(project)
+    trainings = list(TrainingJob.objects.filter(project=project)[:SHOWN])
     context: dict[str, Any] = {
         "project": project,
         "totals": datasets.aggregate(
@@ -33,9 +34,14 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "datasets": datasets.order_by("-updated_at", "-pk")[:SHOWN],
         "runs": _runs(project)[:SHOWN],
         "imports": imports,
-        "is_working": any(job.is_active for job in imports),
+        "trainings": trainings,
+        "is_working": any(job.is_active for job in imports) or any(is_live(job) for job in trainings),
     }
     return render(request, "accounts/_overview.html", context)
+
+
+def is_live(job: TrainingJob) -> bool:
+    return job.status == TrainingStatus.RUNNING and not job.is_silent
 
 
 def _runs(project: Project) -> "QuerySet[PredictionRun]":

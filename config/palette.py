@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from accounts.last_project import remembered_slug
 from accounts.models import Project, User
 from datasets.models import Dataset
-from predictions.models import PredictionRun
+from predictions.models import PredictionRun, TrainingJob
 
 PER_GROUP = 5
 
@@ -34,6 +34,7 @@ def jump(request: HttpRequest) -> HttpResponse:
     groups = {
         "Datasets": list(_datasets(request.user, words)),
         "Runs": list(_runs(request.user, words)),
+        "Trainings": list(_trainings(request.user, words)),
         "Projects": list(_projects(request.user, words)),
         "Pages": list(_pages(request, words)),
     }
@@ -56,6 +57,14 @@ def _runs(user: User, words: list[str]) -> Iterator[Place]:
         yield Place("run", run.name, run.dataset.name, run.get_absolute_url())
 
 
+def _trainings(user: User, words: list[str]) -> Iterator[Place]:
+    found = TrainingJob.objects.visible_to(user).select_related("project").order_by("-pk")
+    for word in words:
+        found = found.filter(Q(name__icontains=word) | Q(job_id__icontains=word))
+    for job in found[:PER_GROUP]:
+        yield Place("chart", job.name, job.project.name, job.get_absolute_url())
+
+
 def _projects(user: User, words: list[str]) -> Iterator[Place]:
     found = Project.objects.visible_to(user)
     for word in words:
@@ -76,6 +85,7 @@ def _pages(request: HttpRequest, words: list[str]) -> Iterator[Place]:
     if project:
         pages = [
             ("dataset", f"Datasets of {project}", reverse("datasets:list", args=[project.slug])),
+            ("chart", f"Training in {project}", reverse("training:list", args=[project.slug])),
             ("members", f"Members of {project}", reverse("accounts:members", args=[project.slug])),
             *pages,
         ]

@@ -60,14 +60,15 @@ def _parse(index: int, given: Any) -> Answer:
     if len(prediction) > MOST_CHARACTERS:
         raise Unfit(f"prediction is longer than {MOST_CHARACTERS:,} characters.")
     prompt, messages = _question(given)
+    asked = messages if prompt is None else prompt
     own_key = given.get("item_key")
     if own_key is not None and (not isinstance(own_key, str) or not 0 < len(own_key) <= LONGEST_KEY):
         raise Unfit(f"item_key must be a text of 1 to {LONGEST_KEY} characters.")
-    if own_key is None and prompt is None and messages is None:
+    if own_key is None and asked is None:
         raise Unfit("prompt or messages is missing.")
     return Answer(
         index=index,
-        key=storable(own_key) if own_key is not None else content_key(messages if prompt is None else prompt),
+        key=content_key(asked or "") if own_key is None else storable(own_key),
         has_own_key=own_key is not None,
         sample_index=_sample_index(given.get("sample_index")),
         prediction=storable(prediction),

@@ -100,7 +100,8 @@ def _complete(run: PredictionRun, tally: copying.Tally, problems: ProblemLog) ->
     run.skipped_count = sum(run.skipped.values())
     run.category_counts = {str(category): count for category, count in tally.by_category.items()}
     run.save()
-    refresh_prediction_count(run.dataset)
+    if run.dataset:
+        refresh_prediction_count(run.dataset)
 
 
 def _settle(job: PredictionImport, run: PredictionRun, tally: copying.Tally, problems: ProblemLog) -> None:

@@ -83,16 +83,16 @@ def ingest(job: TrainingJob, firing: Firing, predictions: Sequence[Any]) -> Inge
             answers.append(parsed)
     with transaction.atomic():
         if answers:
-            run = _locked_run(job, firing)
-            _store(run, _matched(run, answers, result), result)
+            version = prediction_sets.version_for_answers(job, firing.prediction_set)
+            run = _locked_run(job, firing, version)
+            _store(run, _matched(run, version, answers, result), result)
         _note_firing(job, firing)
     result.rejected.sort(key=lambda refusal: refusal["index"])
     return result
 
 
-def _locked_run(job: TrainingJob, firing: Firing) -> PredictionRun:
+def _locked_run(job: TrainingJob, firing: Firing, version: PredictionSetVersion) -> PredictionRun:
     """The run of this firing, made where it is the first call of it, and locked: calls of one run take turns."""
-    version = prediction_sets.version_for_answers(job, firing.prediction_set)
     key = {"job": job, "set_version": version, "epoch": firing.epoch, "step": firing.step, "attempt": firing.attempt}
     fresh = {
         "project": job.project,
@@ -109,7 +109,7 @@ def _locked_run(job: TrainingJob, firing: Firing) -> PredictionRun:
         TrainingJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         _supersede(run, version)
     run = PredictionRun.objects.select_for_update(no_key=True).get(pk=run.pk)
-    run.set_version, run.job = version, job
+    run.job = job
     if firing.checkpoint and run.checkpoint != firing.checkpoint:
         run.checkpoint = firing.checkpoint
     if firing.generation_params:
@@ -127,16 +127,16 @@ def _supersede(run: PredictionRun, version: PredictionSetVersion) -> None:
     rivals.filter(pk=latest).update(is_current=True)
 
 
-def _matched(run: PredictionRun, answers: Sequence[Answer], result: Ingested) -> list[Row]:
+def _matched(run: PredictionRun, version: PredictionSetVersion, answers: Sequence[Answer], result: Ingested) -> list[Row]:
     """Each answer with its item; answers to what the set does not ask are refused."""
     keys = {answer.key for answer in answers}
-    items = {item.key: item for item in PredictionSetItem.objects.filter(version=run.set_version_id, key__in=keys)}
+    items = {item.key: item for item in PredictionSetItem.objects.filter(version=version, key__in=keys)}
     placed = _places_in_run(run, items)
     taken: dict[str, Answer] = {}
     missing: dict[str, NewItem] = {}
     for answer in answers:
         key = _key_for(answer, taken, placed)
-        reason = _reason_against(answer, key, taken, items, run.set_version)
+        reason = _reason_against(answer, key, taken, items, version)
         if reason:
             result.reject(answer.index, reason)
             continue
@@ -144,7 +144,7 @@ def _matched(run: PredictionRun, answers: Sequence[Answer], result: Ingested) ->
         if key not in items:
             missing[key] = NewItem(key, answer.sample_index, answer.prompt, answer.messages, answer.references or [])
     if missing:
-        items |= prediction_sets.add_items(run.set_version, list(missing.values()))
+        items |= prediction_sets.add_items(version, list(missing.values()))
     return [Row(answer, items[key]) for key, answer in taken.items()]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Count, Max, QuerySet, Sum
+from django.db.models import Max, QuerySet, Sum
 
 from predictions.models import PredictionRun, TextPrediction, TrainingJob
 
@@ -37,8 +37,11 @@ def total(job: TrainingJob, epoch: float | None = None) -> int:
 def epochs(job: TrainingJob) -> list[dict[str, Any]]:
     """Every epoch with answers: how many, and the latest step."""
     runs = PredictionRun.objects.filter(job=job, is_current=True, prediction_count__gt=0)
-    grouped = runs.values("epoch").annotate(prediction_count=Sum("prediction_count"), latest_step=Max("step"), runs=Count("pk"))
-    return list(grouped.order_by("epoch").values("epoch", "prediction_count", "latest_step"))
+    grouped = runs.values("epoch").annotate(answers=Sum("prediction_count"), latest_step=Max("step")).order_by("epoch")
+    return [
+        {"epoch": epoch, "prediction_count": answers, "latest_step": step}
+        for epoch, answers, step in grouped.values_list("epoch", "answers", "latest_step")
+    ]
 
 
 def of_sample(job: TrainingJob, sample_index: int) -> list[TextPrediction]:

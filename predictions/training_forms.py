@@ -63,7 +63,9 @@ class PanelForm(forms.Form):
         versions = PredictionSetVersion.objects.filter(prediction_set__project=project).exclude(content_hash="")
         named = versions.select_related("prediction_set").order_by("prediction_set__name", "-number")
         choices = [(str(version), f"{version} · {version.item_count:,} items") for version in named[:500]]
-        self.fields["prediction_set"].choices = [("", "Choose a set" if choices else "This project has no sets yet"), *choices]
+        chooser = self.fields["prediction_set"]
+        assert isinstance(chooser, forms.ChoiceField)
+        chooser.choices = [("", "Choose a set" if choices else "This project has no sets yet"), *choices]
         self.set_sizes = {str(version): version.item_count for version in named[:500]}
 
     def clean_validators(self) -> list[dict[str, Any]]:

@@ -186,7 +186,7 @@ class PredictionsPostSerializer(serializers.Serializer):
 class FiringSerializer(PredictionsPostSerializer):
     """The call without its rows, whose reasons for refusal are their own."""
 
-    predictions = serializers.ListField(max_length=MOST_ROWS)  # type: ignore[assignment]
+    predictions = serializers.ListField(max_length=MOST_ROWS)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs.get("epoch") is None and attrs.get("step") is None:

@@ -1,6 +1,6 @@
 """How a job's scores move over its epochs, from the totals of its runs: the cost depends on epochs, not on rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ def points(job: TrainingJob, prediction_set: str = "") -> list[Point]:
     found: dict[tuple[float, int], Totals] = {}
     for epoch, step, stored in runs.values_list("epoch", "step", "totals"):
         if stored:
-            found.setdefault((epoch, step), Totals()).merge(Totals.from_json(stored))
+            found.setdefault((epoch or 0.0, step or 0), Totals()).merge(Totals.from_json(stored))
     return [Point(epoch, step, totals) for (epoch, step), totals in found.items()]
 
 
@@ -62,7 +62,7 @@ def custom_names(found: Iterable[Point]) -> list[str]:
     return sorted({name for point in found for name in point.totals.scores} - set(SCORE_NAMES))
 
 
-def overall_improvement(rows: list[Mapping[str, Any]]) -> float | None:
+def overall_improvement(rows: Sequence[Mapping[str, Any]]) -> float | None:
     """The fall of the mean character error rate from the first epoch to the last, in percent of the first.
 
     None below two epochs with scores, and where the first has no errors.

@@ -55,7 +55,9 @@ def make_annotation(sample: Sample, category: Category, **fields: Any) -> Annota
 
 
 def make_run(dataset: Dataset, name: str = "prediction", **fields: Any) -> PredictionRun:
-    return PredictionRun.objects.create(project=dataset.project, dataset=dataset, name=name, status=RunStatus.COMPLETED, **fields)
+    return PredictionRun.objects.create(
+        project=dataset.project, dataset=dataset, name=name, status=RunStatus.COMPLETED, **fields
+    )
 
 
 def make_predicted_object(run: PredictionRun, sample: Sample, category: Category, **fields: Any) -> PredictedObject:

@@ -13,7 +13,7 @@ from functools import lru_cache
 try:
     from rapidfuzz.distance import Levenshtein
 except ImportError:  # the client needs no compiled parts: see _edits_by_bits
-    Levenshtein = None
+    Levenshtein = None  # type: ignore[assignment]
 
 VERSION = "1"
 NORMALISER = "nfkc-casefold-edges-1"
@@ -97,7 +97,7 @@ def score(prediction: str, reference: str | Sequence[str] | None) -> Scores:
 
 
 def _best(found: list[Scores], name: str) -> float:
-    return max(getattr(scores, name) for scores in found)
+    return max(float(getattr(scores, name)) for scores in found)
 
 
 def _against(prediction: str, reference: str) -> Scores:

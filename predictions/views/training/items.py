@@ -26,7 +26,7 @@ def items(request: HttpRequest, pk: int) -> HttpResponse:
     job = training.get_job(request.user, pk)
     runs = list(PredictionRun.objects.of_training(job).only("pk", "epoch", "step", "set_version_id"))
     last = runs[-1] if runs else None
-    asked = PredictionSetItem.objects.filter(version=last.set_version_id).order_by("sample_index", "pk") if last else []
+    asked = PredictionSetItem.objects.filter(version=last.set_version_id if last else None).order_by("sample_index", "pk")
     page = Paginator(asked, PAGE).get_page(request.GET.get("page"))
     shown = _thinned(runs)
     outcomes = _outcomes(shown, [item.pk for item in page])

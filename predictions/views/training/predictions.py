@@ -52,7 +52,8 @@ def chosen(runs: list[PredictionRun], request: HttpRequest, name: str = "run") -
         of_epoch = [run for run in runs if run.epoch == float(epoch)]
     except ValueError:
         of_epoch = []
-    return (of_epoch or runs or [None])[-1]
+    found = of_epoch or runs
+    return found[-1] if found else None
 
 
 def _table(request: HttpRequest, run: PredictionRun | None) -> dict[str, Any]:
