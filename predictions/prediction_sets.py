@@ -78,6 +78,7 @@ def note_asked(job: TrainingJob, version: PredictionSetVersion) -> None:
         locked = TrainingJob.objects.select_for_update(no_key=True).get(pk=job.pk)
         locked.registered_sets[name] = version.number
         locked.save(update_fields=["registered_sets"])
+    job.registered_sets = locked.registered_sets
 
 
 def find_version(project: Project, reference: str) -> PredictionSetVersion:

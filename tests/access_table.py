@@ -112,6 +112,20 @@ PAGES = {
     "predictions:run_delete": Row("predictionrun", post=EDIT_DO),
     "predictions:imports": Row("dataset", get=SEE),
     "predictions:import_new": Row("dataset", get=EDIT, post=EDIT_422),
+    "training:list": Row("project", get=SEE),
+    "training:new": Row("project", get=EDIT, post=EDIT_422),
+    "training:cost": Row("project", get=SEE),
+    **{
+        f"training:{name}": Row("training", get=SEE)
+        for name in ("job", "live", "chart", "trends_csv", "changes", "items", "runs")
+    },
+    "training:item": Row("training_item", get=SEE),
+    "training:item_chart": Row("training_item", get=SEE),
+    "training:setup": Row("training", get=SEE, post="login 404 403 200 200 404", body={"name": "laptop", "days": "3"}),
+    "training:token_revoke": Row("training_token", post=EDIT_DO),
+    "training:config": Row("training", get=SEE, post=EDIT_422),
+    "training:end": Row("training", post=EDIT_DO),
+    "training:delete": Row("training", post=EDIT_DO),
 }
 
 # Uploads speak tus; the metadata names the file a.json and the project birds, in base64.
@@ -145,6 +159,29 @@ API = {
             ("cancel", {"post": "401 404 403 409 409 404"}),
         ]
     },
+    # Editors make jobs; without a project they make them in their own.
+    "training-jobs": api(get=API_ALL, post=API_MAKE, body={"project": "birds", "job_id": "weekly"}),
+    "training-job": api("job_id", get=API_SEE, patch=API_EDIT, delete=API_DELETE, body={"name": "Weekly"}),
+    # Whoever may not see the job makes one of that id in a project of their own.
+    "training-start": api("job_id", post="401 200 403 200 200 200", body={"attempt": 1}),
+    "training-sets": api(
+        "job_id", post=API_EDIT, body={"name": "drawn", "items": [{"item_key": "a", "sample_index": 0, "prompt": "why?"}]}
+    ),
+    "training-progress": api("job_id", post=API_EDIT, body={"epoch": 2, "status": "completed"}),
+    "training-checkpoints": api("job_id", post=API_EDIT, body={"path": "/out/checkpoint-10", "epoch": 1, "step": 10}),
+    "training-predictions": api(
+        post=API_EDIT,
+        body={
+            "job_id": "nightly",
+            "epoch": 2,
+            "step": 20,
+            "predictions": [{"sample_index": 0, "prompt": "p", "prediction": "q"}, {}],
+        },
+    ),
+    "training-answers": api("job_id", get=API_SEE),
+    "training-epochs": api("job_id", get=API_SEE),
+    "training-trends": api("job_id", get=API_SEE),
+    "training-sample-trend": api("job_sample", get=API_SEE),
     "datasets:uploads": api(post=API_MAKE, headers=NEW_UPLOAD),
     # The upload is the editor's, and nobody else's.
     "datasets:upload": api("upload", patch="401 404 404 415 404 404", delete="401 404 404 204 404 404", headers=TUS),
@@ -168,6 +205,9 @@ ADMIN_TABLES = {
     "predictions_predictionrun": {"change", "delete"},
     "predictions_predictedobject": set(),
     "predictions_predictionimport": set(),
+    "predictions_trainingjob": {"change", "delete"},
+    "predictions_textprediction": set(),
+    "predictions_predictionset": {"change"},
 }
 
 

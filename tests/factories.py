@@ -6,7 +6,8 @@ from typing import Any
 from accounts.models import Membership, Project, Role, User
 from accounts.projects import create_project
 from datasets.models import Annotation, Category, Dataset, Sample, Split
-from predictions.models import PredictedObject, PredictionRun, RunStatus
+from predictions.ingest import Firing, Ingested, ingest
+from predictions.models import PredictedObject, PredictionRun, RunStatus, TrainingJob
 
 _numbers = count(1)
 
@@ -63,3 +64,21 @@ def make_run(dataset: Dataset, name: str = "prediction", **fields: Any) -> Predi
 def make_predicted_object(run: PredictionRun, sample: Sample, category: Category, **fields: Any) -> PredictedObject:
     box: dict[str, Any] = {"score": 0.5, "x": 12.0, "y": 22.0, "width": 100.0, "height": 50.0}
     return PredictedObject.objects.create(run=run, sample=sample, category=category, **(box | fields))
+
+
+def make_training_job(project: Project | None = None, job_id: str = "", **fields: Any) -> TrainingJob:
+    project = project or make_project()
+    job_id = job_id or f"job-{next(_numbers)}"
+    owner = project.memberships.get(role="admin").user
+    return TrainingJob.objects.create(project=project, owner=owner, job_id=job_id, **({"name": job_id} | fields))
+
+
+def make_answer(index: int = 0, prediction: str = "right", **fields: Any) -> dict[str, Any]:
+    """A row as a trainer sends it; its reference is "right"."""
+    return {"sample_index": index, "prompt": f"question {index}", "ground_truth": "right", "prediction": prediction} | fields
+
+
+def make_firing(job: TrainingJob, epoch: float = 1, answers: Any = None, **fields: Any) -> Ingested:
+    """Answers of an epoch, stored as the API stores them."""
+    step = fields.pop("step", int(epoch * 10))
+    return ingest(job, Firing(epoch, step, fields.pop("attempt", 1), **fields), answers or [make_answer(n) for n in range(3)])

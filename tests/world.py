@@ -11,16 +11,18 @@ from PIL import Image
 
 from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
-from predictions.models import PredictionImport
+from predictions.models import JobToken, PredictionImport, PredictionSet, TextPrediction
 from tests.access_table import PEOPLE
 from tests.factories import (
     make_annotation,
     make_category,
     make_dataset,
+    make_firing,
     make_predicted_object,
     make_project,
     make_run,
     make_sample,
+    make_training_job,
     make_user,
 )
 
@@ -46,9 +48,13 @@ class World:
         prediction_job = PredictionImport.objects.create(source_name="b.json", **failed)
         upload = Upload.objects.create(project=project, owner=editor, file_name="a.json", size=10)
         membership = project.memberships.get(user=viewer)
+        training = make_training_job(project, "nightly", status="running")
+        make_firing(training, 1)
+        text = TextPrediction.objects.get(sample_index=0)
+        job_token, _ = JobToken.issue(training, admin, "training", 30)
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
-            prediction_job, upload, membership, Group.objects.create(name="staff"), viewer,
+            prediction_job, upload, membership, training, text, PredictionSet.objects.get(), Group.objects.create(name="staff"), viewer,
         ]  # fmt: skip
         # The arguments of addresses, by what they are about.
         self.arguments: dict[str, dict[str, Any]] = {
@@ -61,6 +67,11 @@ class World:
             "membership": {"slug": project.slug, "pk": membership.pk},
             "project_invitation": {"slug": project.slug, "pk": invitation.pk},
             "token": {"pk": token.pk},
+            "training": {"pk": training.pk},
+            "training_token": {"pk": training.pk, "token_pk": job_token.pk},
+            "training_item": {"pk": training.pk, "key": text.item.key},
+            "job_id": {"job_id": training.job_id},
+            "job_sample": {"job_id": training.job_id, "sample_index": 0},
             "thumb": {"pk": sample.pk, "size": 160},
             "sample_page": {"pk": dataset.pk, "sample_pk": sample.pk},
             "in_dataset": {"dataset_pk": dataset.pk},

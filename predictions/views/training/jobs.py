@@ -55,8 +55,8 @@ def is_fragment(request: HttpRequest) -> bool:
 @require_http_methods(["GET", "HEAD", "POST"])
 def job_new(request: HttpRequest, slug: str) -> HttpResponse:
     project = get_project(request.user, slug, Role.EDITOR)
-    form = TrainingJobForm(request.POST or None)
-    panel_form = PanelForm(request.POST or None, project=project)
+    posted = request.POST if request.method == "POST" else None
+    form, panel_form = TrainingJobForm(posted), PanelForm(posted, project=project)
     if request.method == "POST" and form.is_valid() and panel_form.is_valid():
         given = form.cleaned_data
         try:
@@ -100,7 +100,8 @@ def cost(panel_form: PanelForm, plan: PlanForm) -> dict[str, Any]:
 def config(request: HttpRequest, pk: int) -> HttpResponse:
     """The panel may be changed; a running process takes it at its next start."""
     job = training.get_job(request.user, pk, Role.EDITOR if request.method == "POST" else Role.VIEWER)
-    panel_form = PanelForm(request.POST or None, initial=panel_initial(job), project=job.project)
+    posted = request.POST if request.method == "POST" else None
+    panel_form = PanelForm(posted, initial=panel_initial(job), project=job.project)
     if request.method == "POST" and panel_form.is_valid():
         name = request.POST.get("name", "").strip()[:200]
         job.name = name or job.name

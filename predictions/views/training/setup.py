@@ -24,7 +24,7 @@ ENVIRONMENT = [
 @require_http_methods(["GET", "HEAD", "POST"])
 def setup(request: HttpRequest, pk: int) -> HttpResponse:
     job = training.get_job(request.user, pk, Role.EDITOR if request.method == "POST" else Role.VIEWER)
-    form = JobTokenForm(request.POST or None)
+    form = JobTokenForm(request.POST if request.method == "POST" else None)
     key = ""
     if request.method == "POST" and form.is_valid():
         _, key = JobToken.issue(job, request.user, form.cleaned_data["name"], form.cleaned_data["days"])
