@@ -44,6 +44,9 @@ document.addEventListener(
   { capture: true },
 );
 
+// The first answers turn an empty page into another one.
+document.body.addEventListener("answers-changed", () => document.querySelector("[data-first-answers]") && location.reload());
+
 // --- A refresh keeps what is open, and where one is --------------------------------------------------------------------
 let open = [];
 document.addEventListener("htmx:beforeSwap", () => {
