@@ -169,6 +169,8 @@ def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def storable(text: str) -> str:
     """The text with what no database of texts can hold shown as U+FFFD."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return UNSTORABLE.sub("\ufffd", text)
 
 

@@ -5,18 +5,18 @@ and step takes the place of the earlier one, whose rows stay.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.utils import timezone
 
+from datasets.bulk import without_row_triggers
 from predictions import prediction_sets, scoring
 from predictions.answers import Answer, parse_answer
 from predictions.models import (
     PredictionRun,
-    PredictionSetItem,
     PredictionSetVersion,
     RunOrigin,
     RunStatus,
@@ -54,12 +54,21 @@ class Ingested:
         self.rejected.append({"index": index, "reason": reason})
 
 
+class KnownItem(NamedTuple):
+    """What ingest needs of an item; a model instance for each would cost as much as its scores."""
+
+    pk: int
+    key: str
+    prompt: str | None
+    references: list[str]
+
+
 @dataclass
 class Row:
     """An answer with the item it belongs to, its scores and BLEU statistics."""
 
     answer: Answer
-    item: PredictionSetItem
+    item: KnownItem
     scores: Scores = UNSCORED
     bleu: Sequence[int] = ()
     passed: bool | None = None
@@ -84,14 +93,16 @@ def ingest(job: TrainingJob, firing: Firing, predictions: Sequence[Any]) -> Inge
     with transaction.atomic():
         if answers:
             version = prediction_sets.version_for_answers(job, firing.prediction_set)
-            run = _locked_run(job, firing, version)
+            run, is_new = _locked_run(job, firing, version)
             _store(run, _matched(run, version, answers, result), result)
+            if is_new:
+                _supersede(run, version)
         _note_firing(job, firing)
     result.rejected.sort(key=lambda refusal: refusal["index"])
     return result
 
 
-def _locked_run(job: TrainingJob, firing: Firing, version: PredictionSetVersion) -> PredictionRun:
+def _locked_run(job: TrainingJob, firing: Firing, version: PredictionSetVersion) -> tuple[PredictionRun, bool]:
     """The run of this firing, made where it is the first call of it, and locked: calls of one run take turns."""
     key = {"job": job, "set_version": version, "epoch": firing.epoch, "step": firing.step, "attempt": firing.attempt}
     fresh = {
@@ -105,20 +116,21 @@ def _locked_run(job: TrainingJob, firing: Firing, version: PredictionSetVersion)
         "created_by": job.owner,
     }
     run, is_new = PredictionRun.objects.get_or_create(**key, defaults=fresh)
-    if is_new:
-        TrainingJob.objects.select_for_update(no_key=True).get(pk=job.pk)
-        _supersede(run, version)
     run = PredictionRun.objects.select_for_update(no_key=True).get(pk=run.pk)
     run.job = job
     if firing.checkpoint and run.checkpoint != firing.checkpoint:
         run.checkpoint = firing.checkpoint
     if firing.generation_params:
         run.generation_params = dict(firing.generation_params)
-    return run
+    return run, is_new
 
 
 def _supersede(run: PredictionRun, version: PredictionSetVersion) -> None:
-    """The latest attempt at an epoch and step is the one that counts; the others stay, and are found by their attempt."""
+    """The latest attempt at an epoch and step is the one that counts; the others stay, and are found by their attempt.
+
+    Late in the transaction: calls of other firings of the job wait for its lock.
+    """
+    TrainingJob.objects.select_for_update(no_key=True).get(pk=run.job_id)
     rivals = PredictionRun.objects.filter(
         job=run.job, set_version__prediction_set=version.prediction_set, epoch=run.epoch, step=run.step
     )
@@ -129,8 +141,7 @@ def _supersede(run: PredictionRun, version: PredictionSetVersion) -> None:
 
 def _matched(run: PredictionRun, version: PredictionSetVersion, answers: Sequence[Answer], result: Ingested) -> list[Row]:
     """Each answer with its item; answers to what the set does not ask are refused."""
-    keys = {answer.key for answer in answers}
-    items = {item.key: item for item in PredictionSetItem.objects.filter(version=version, key__in=keys)}
+    items = _items(version, {answer.key for answer in answers})
     placed = _places_in_run(run, items)
     taken: dict[str, Answer] = {}
     missing: dict[str, NewItem] = {}
@@ -144,15 +155,33 @@ def _matched(run: PredictionRun, version: PredictionSetVersion, answers: Sequenc
         if key not in items:
             missing[key] = NewItem(key, answer.sample_index, answer.prompt, answer.messages, answer.references or [])
     if missing:
-        items |= prediction_sets.add_items(version, list(missing.values()))
+        prediction_sets.add_items(version, list(missing.values()))
+        items |= _items(version, missing.keys())
     return [Row(answer, items[key]) for key, answer in taken.items()]
 
 
-def _places_in_run(run: PredictionRun, items: Mapping[str, PredictionSetItem]) -> dict[str, int]:
+def _items(version: PredictionSetVersion, keys: Collection[str]) -> dict[str, KnownItem]:
+    """The version's items by key, locked against removal until the answers that point to them are committed."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'SELECT id, key, prompt, "references" FROM predictions_predictionsetitem'
+            " WHERE version_id = %s AND key = ANY(%s) FOR KEY SHARE",
+            [version.pk, list(keys)],
+        )
+        return {row[1]: KnownItem(*row) for row in cursor.fetchall()}
+
+
+def _places_in_run(run: PredictionRun, items: Mapping[str, KnownItem]) -> dict[str, int]:
     """The sample index under which each key has been answered in this run."""
+    if not run.prediction_count:
+        return {}
     by_pk = {item.pk: key for key, item in items.items()}
-    rows = TextPrediction.objects.filter(run=run, item__in=list(by_pk)).values_list("item_id", "sample_index")
-    return {by_pk[item]: index for item, index in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT item_id, sample_index FROM predictions_textprediction WHERE run_id = %s AND item_id = ANY(%s)",
+            [run.pk, list(by_pk)],
+        )
+        return {by_pk[item]: index for item, index in cursor.fetchall()}
 
 
 def _key_for(answer: Answer, taken: Mapping[str, Answer], placed: Mapping[str, int]) -> str:
@@ -167,7 +196,7 @@ def _reason_against(
     answer: Answer,
     key: str,
     taken: Mapping[str, Answer],
-    items: Mapping[str, PredictionSetItem],
+    items: Mapping[str, KnownItem],
     version: PredictionSetVersion,
 ) -> str | None:
     if key in taken:
@@ -185,16 +214,16 @@ def _reason_against(
 def _store(run: PredictionRun, rows: list[Row], result: Ingested) -> None:
     before = _rows_before(run, rows)
     _judge(run, rows)
-    _upsert(run, rows)
+    # The run is locked, so that what is not there now cannot come between: plain rows go in by COPY.
+    (_upsert if before else _copy)(run, rows)
     result.updated += len(before)
     result.stored += len(rows) - len(before)
     totals = Totals.from_json(run.totals) if run.totals else Totals()
     if before:
         totals = _corrected(run, totals, before)
-    for row in rows:
-        totals.add_bleu(row.bleu)
-        if not before:
-            totals.add(row.scores, row.answer.scores, row.passed)
+    totals.add_bleu(row.bleu for row in rows)
+    if not before:
+        totals.add_rows([(row.scores, row.answer.scores, row.passed) for row in rows])
     run.totals = totals.as_json()
     run.prediction_count = totals.rows
     run.save(update_fields=["totals", "prediction_count", "checkpoint", "generation_params"])
@@ -212,6 +241,8 @@ def _judge(run: PredictionRun, rows: list[Row]) -> None:
 
 def _rows_before(run: PredictionRun, rows: list[Row]) -> list[TextPrediction]:
     """What is stored of these items already, and is about to be replaced."""
+    if not run.prediction_count:
+        return []
     found = TextPrediction.objects.filter(run=run, item__in=[row.item.pk for row in rows]).select_related("item")
     return list(found.only("prediction", "references", "item__references", "run_id"))
 
@@ -221,8 +252,7 @@ def _corrected(run: PredictionRun, totals: Totals, before: list[TextPrediction])
     corrected = recomputed_scores(run)
     corrected.bleu = totals.bleu
     replaced = ((row.prediction, row.item.references if row.references is None else row.references) for row in before)
-    for statistics in bleu_statistics(replaced):
-        corrected.add_bleu(statistics, sign=-1)
+    corrected.add_bleu(bleu_statistics(replaced), sign=-1)
     return corrected
 
 
@@ -230,8 +260,8 @@ def recomputed_scores(run: PredictionRun) -> Totals:
     """The totals but for BLEU, from the stored rows in one pass."""
     totals = Totals()
     columns = [*scoring.FIELDS, "custom_scores", "passed"]
-    for *values, custom, passed in TextPrediction.objects.filter(run=run).order_by().values_list(*columns):
-        totals.add(Scores(*values), custom, passed)
+    stored = TextPrediction.objects.filter(run=run).order_by().values_list(*columns)
+    totals.add_rows([(Scores(*values), custom, passed) for *values, custom, passed in stored])
     return totals
 
 
@@ -270,14 +300,21 @@ def _upsert_statement() -> str:
 
 
 UPSERT = _upsert_statement()
+QUOTED = ", ".join(f'"{name}"' for name in COLUMNS)
+COPY = f"COPY predictions_textprediction (run_id, {QUOTED}) FROM STDIN"
+
+
+def _copy(run: PredictionRun, rows: list[Row]) -> None:
+    with without_row_triggers(), connection.cursor() as cursor, cursor.copy(COPY) as copying:
+        for row in rows:
+            copying.write_row((run.pk, *_values(row)))
 
 
 def _upsert(run: PredictionRun, rows: list[Row]) -> None:
     """All rows in one statement, one array per column."""
-    if not rows:
-        return
     columns = zip(*(_values(row) for row in rows), strict=True)
-    with connection.cursor() as cursor:
+    # The items are locked by _items, the run by _locked_run: what the foreign keys would check is so.
+    with without_row_triggers(), connection.cursor() as cursor:
         cursor.execute(UPSERT, [run.pk, *(list(column) for column in columns)])
 
 

@@ -122,8 +122,8 @@ def version_for_answers(job: TrainingJob, reference: str) -> PredictionSetVersio
     return found
 
 
-def add_items(version: PredictionSetVersion, items: Sequence[NewItem]) -> dict[str, PredictionSetItem]:
-    """Items of an open version by key, those that are new made first."""
+def add_items(version: PredictionSetVersion, items: Sequence[NewItem]) -> None:
+    """New items of an open version; somebody else may have made them meanwhile."""
     with transaction.atomic():
         PredictionSetVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
         PredictionSetItem.objects.bulk_create(
@@ -135,4 +135,3 @@ def add_items(version: PredictionSetVersion, items: Sequence[NewItem]) -> dict[s
                 " (SELECT count(*) FROM predictions_predictionsetitem WHERE version_id = %s) WHERE id = %s",
                 [version.pk, version.pk],
             )
-    return {item.key: item for item in version.items.filter(key__in=[item.key for item in items])}

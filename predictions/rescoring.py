@@ -50,11 +50,11 @@ def _rescore_batch(run: PredictionRun, batch: list[TextPrediction], totals: Tota
     pairs = [(row.prediction, row.item.references if row.references is None else row.references) for row in batch]
     scored = [scoring.score(*pair) for pair in pairs]
     validators = run.job.panel.validators if run.job else []
-    for row, scores, statistics in zip(batch, scored, bleu_statistics(pairs), strict=True):
-        if validators:
+    if validators:
+        for row in batch:
             row.passed, row.validations = validate(validators, row.prediction)
-        totals.add(scores, row.custom_scores, row.passed)
-        totals.add_bleu(statistics)
+    totals.add_rows([(scores, row.custom_scores, row.passed) for row, scores in zip(batch, scored, strict=True)])
+    totals.add_bleu(bleu_statistics(pairs))
     _write_scores([row.pk for row in batch], scored)
     if validators:
         TextPrediction.objects.bulk_update(batch, ["passed", "validations"])

@@ -6,18 +6,24 @@ micro-averaged error rate; `bleu`: sacrebleu's statistics, whole numbers that ad
 """
 
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from predictions.scoring import SCORE_NAMES, Scores
 
 # Two-sided 95 %.
 Z = 1.959963984540054
+ORDERS = 4
+PLAIN = re.compile(r"[A-Za-z0-9 ]*")
 _bleu = BLEU()
+_tokenize = Tokenizer13a()
 
 
 @dataclass
@@ -30,12 +36,8 @@ class Moments:
     least: float = math.inf
     greatest: float = -math.inf
 
-    def add(self, value: float) -> None:
-        self.count += 1
-        self.total += value
-        self.squares += value * value
-        self.least = min(self.least, value)
-        self.greatest = max(self.greatest, value)
+    def add_all(self, values: Sequence[float]) -> None:
+        self.merge(Moments(len(values), sum(values), sum(value * value for value in values), min(values), max(values)))
 
     def merge(self, other: "Moments") -> None:
         self.count += other.count
@@ -69,26 +71,32 @@ class Totals:
     passed: int = 0
     validated: int = 0
 
-    def add(self, scores: Scores, custom: Mapping[str, float] | None, passed: bool | None) -> None:
-        """One row. Its BLEU statistics come in separately, as they are made for many rows at once."""
-        self.rows += 1
+    def add_rows(self, rows: Sequence[tuple[Scores, Mapping[str, float] | None, bool | None]]) -> None:
+        """Each row's scores, its custom scores and whether it passed. BLEU statistics come in separately."""
+        self.rows += len(rows)
         for name in SCORE_NAMES:
-            self.add_score(name, getattr(scores, name))
-        for name, value in (custom or {}).items():
-            self.add_score(name, value)
-        self.edits += scores.char_edits or 0
-        self.reference_length += scores.reference_length or 0
-        if passed is not None:
-            self.validated += 1
-            self.passed += passed
+            self.add_score(name, [value for scores, _, _ in rows if (value := getattr(scores, name)) is not None])
+        custom: dict[str, list[float]] = {}
+        for _, given, _ in rows:
+            for name, value in (given or {}).items():
+                custom.setdefault(name, []).append(value)
+        for name, values in custom.items():
+            self.add_score(name, values)
+        self.edits += sum(scores.char_edits or 0 for scores, _, _ in rows)
+        self.reference_length += sum(scores.reference_length or 0 for scores, _, _ in rows)
+        outcomes = [passed for _, _, passed in rows if passed is not None]
+        self.validated += len(outcomes)
+        self.passed += sum(outcomes)
 
-    def add_score(self, name: str, value: float | None) -> None:
-        if value is not None:
-            self.scores.setdefault(name, Moments()).add(value)
+    def add_score(self, name: str, values: Sequence[float]) -> None:
+        if values:
+            self.scores.setdefault(name, Moments()).add_all(values)
 
-    def add_bleu(self, statistics: Sequence[int], sign: int = 1) -> None:
-        if statistics:
-            self.bleu = [a + sign * b for a, b in zip(self.bleu or [0] * len(statistics), statistics, strict=True)]
+    def add_bleu(self, statistics: Iterable[Sequence[int]], sign: int = 1) -> None:
+        """Of many rows; with sign -1 they are taken back. Rows without references have none."""
+        sums = [sum(column) for column in zip(*(each for each in statistics if each), strict=True)]
+        if sums:
+            self.bleu = [mine + sign * theirs for mine, theirs in zip(self.bleu or [0] * len(sums), sums, strict=True)]
 
     def merge(self, other: "Totals") -> None:
         self.rows += other.rows
@@ -96,7 +104,7 @@ class Totals:
             self.scores.setdefault(name, Moments()).merge(moments)
         self.edits += other.edits
         self.reference_length += other.reference_length
-        self.add_bleu(other.bleu)
+        self.add_bleu([other.bleu])
         self.passed += other.passed
         self.validated += other.validated
 
@@ -131,12 +139,43 @@ class Totals:
 
 
 def bleu_statistics(pairs: Iterable[tuple[str, Sequence[str]]]) -> list[list[int]]:
-    """sacrebleu's statistics of each (prediction, references) for corpus BLEU; empty where there is no reference."""
-    return [_bleu_statistics(prediction, references) if references else [] for prediction, references in pairs]
+    """sacrebleu's statistics of each (prediction, references) for corpus BLEU; empty where there is no reference.
+
+    [prediction's length, reference's length, matches of 1- to 4-grams, n-grams of the prediction], lengths in tokens.
+    """
+    return [_statistics(prediction, references) if references else [] for prediction, references in pairs]
 
 
-def _bleu_statistics(prediction: str, references: Sequence[str]) -> list[int]:
-    return [int(n) for n in _bleu._extract_corpus_statistics([prediction], [[text] for text in references])[0]]
+def _statistics(prediction: str, references: Sequence[str]) -> list[int]:
+    said = _word_ngrams(prediction)
+    true = [_word_ngrams_again(text) for text in references]
+    length = len(said[0])
+    # Of several references the one nearest in length counts, the shorter of two as near.
+    nearest = min((len(each[0]) for each in true), key=lambda other: (abs(other - length), other))
+    matches = [_matches(said[order], [each[order] for each in true]) for order in range(ORDERS)]
+    return [length, nearest, *matches, *(len(grams) for grams in said)]
+
+
+def _matches(said: list[Any], true: list[list[Any]]) -> int:
+    """N-grams of the prediction that a reference has, each as often as the reference that has it most often."""
+    known = frozenset().union(*true)
+    shared = [gram for gram in said if gram in known]
+    if len(set(shared)) == len(shared):
+        return len(shared)
+    counted = [Counter(grams) for grams in true]
+    return sum(min(count, max(each[gram] for each in counted)) for gram, count in Counter(shared).items())
+
+
+def _word_ngrams(text: str) -> list[list[Any]]:
+    """The n-grams of orders 1 to 4, in order; words are sacrebleu's default tokens."""
+    stripped = text.rstrip()
+    # Of letters, digits and blanks alone the tokens are the words; that is most of what models say, and far faster.
+    words = stripped.split() if PLAIN.fullmatch(stripped) else _tokenize(stripped).split()
+    return [words, *(list(zip(*(words[start:] for start in range(order)), strict=False)) for order in range(2, ORDERS + 1))]
+
+
+# References come again every epoch.
+_word_ngrams_again = lru_cache(maxsize=2048)(_word_ngrams)
 
 
 @cache

@@ -106,17 +106,32 @@ def test_edits_without_compiled_parts_are_the_same(monkeypatch: pytest.MonkeyPat
 
 def test_corpus_bleu_is_sacrebleu_s() -> None:
     totals = Totals()
-    for statistics in bleu_statistics((said, [true]) for said, true in PAIRS):
-        totals.add_bleu(statistics)
+    totals.add_bleu(bleu_statistics((said, [true]) for said, true in PAIRS))
     assert totals.corpus_bleu == pytest.approx(BLEU().corpus_score([p[0] for p in PAIRS], [[p[1] for p in PAIRS]]).score)
     assert "tok:13a" in bleu_signature()
+
+
+WORDS = ["the", "the", "cat", "sat.", "on", "a", "mat,", "3.5", "don't", "(yes)", "日本", "the-end", "&amp;", "$5"]
+
+
+def random_words(most: int) -> str:
+    return " ".join(chooser.choice(WORDS) for _ in range(chooser.randrange(most)))
+
+
+@pytest.mark.parametrize("references", [1, 3])
+def test_statistics_of_bleu_are_sacrebleu_s_to_the_last(references: int) -> None:
+    metric = BLEU()
+    for _ in range(300):
+        said, true = random_words(14), [random_words(14) for _ in range(references)]
+        expected = [int(n) for n in metric._extract_corpus_statistics([said], [[text] for text in true])[0]]
+        assert bleu_statistics([(said, true)]) == [expected], (said, true)
 
 
 def test_totals_add_up_over_parts() -> None:
     whole, parts = Totals(), [Totals(), Totals()]
     for place, (said, true) in enumerate(PAIRS):
         for totals in (whole, parts[place % 2]):
-            totals.add(score(said, true), {"reward": place}, place % 3 == 0)
+            totals.add_rows([(score(said, true), {"reward": place}, place % 3 == 0)])
     parts[0].merge(Totals.from_json(parts[1].as_json()))
     assert (parts[0].rows, parts[0].pass_rate, parts[0].edits) == (whole.rows, whole.pass_rate, whole.edits)
     for name, moments in whole.scores.items():

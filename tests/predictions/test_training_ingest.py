@@ -32,8 +32,8 @@ def true_totals(run: PredictionRun) -> Totals:
     totals = Totals()
     for row in TextPrediction.objects.filter(run=run).select_related("item"):
         references = row.item.references if row.references is None else row.references
-        totals.add(score(row.prediction, references), row.custom_scores, row.passed)
-        totals.add_bleu(bleu_statistics([(row.prediction, references)])[0])
+        totals.add_rows([(score(row.prediction, references), row.custom_scores, row.passed)])
+        totals.add_bleu(bleu_statistics([(row.prediction, references)]))
     return totals
 
 
