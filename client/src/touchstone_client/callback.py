@@ -45,7 +45,7 @@ class TouchstoneCallback(TrainerCallback):
 
     Arguments beat environment variables, which beat the panel that the job's page holds. `freq` is "epoch", "eval" or "steps"
     with `every=N`; `every=N` alone means steps. Questions come from `prompts` (with `references`), `dataset_path` or
-    `prediction_set="name@3"`. After a firing the evaluation's metrics hold `eval_touchstone_<score>`.
+    `prediction_set="name@3"`. After a firing the evaluation's metrics hold `eval_touchstone_<score>` (chrF where it is chosen by).
 
     Raises TouchstoneError here and when the training is about to begin; later nothing that fails stops it.
     """
@@ -109,6 +109,8 @@ class TouchstoneCallback(TrainerCallback):
         self._since = 0.0
         self._told_overhead = False
         self._eval_metrics: dict[str, float] = {}
+        # The dearest score is worked out here only where the trainer chooses by it; the server scores all.
+        self._wants_chrf = False
 
     def _panel(self, of_job: Mapping[str, Any]) -> Panel:
         try:
@@ -146,6 +148,7 @@ class TouchstoneCallback(TrainerCallback):
             self.run.warn(reason)
             self.run.missed(reason)
             return Plan(enabled=False)
+        self._wants_chrf = (getattr(args, "metric_for_best_model", None) or "").endswith(f"{METRIC}chrf")
         self._draw(info.prediction_set)
         self.run.progress(epoch=_epoch(state), step=state.global_step, total_steps=state.max_steps)
         return Plan(True, self.panel.sample_frequency, self.panel.every_steps or 0)
@@ -264,7 +267,7 @@ class TouchstoneCallback(TrainerCallback):
             self.run.warn(f"Sampling ran out of memory; its batch size is {generator.batch_size} from now on.")
         rows = [as_row(output) for output in outputs]
         self.run.log(epoch, step, rows, self.set_name, generator.record())
-        return mean_scores(outputs)
+        return mean_scores(outputs, with_chrf=self._wants_chrf)
 
     def _overhead(self, seconds: float, epoch: float, step: int, state: Any) -> int:
         """What the firing took, of the time since the last one; how many to leave out where that is too much."""
@@ -330,9 +333,9 @@ def as_row(output: Output) -> dict[str, Any]:
     }
 
 
-def mean_scores(outputs: Sequence[Output]) -> dict[str, float]:
+def mean_scores(outputs: Sequence[Output], *, with_chrf: bool = True) -> dict[str, float]:
     """Means of the scores that are defined, by the same definitions as the server's."""
-    scored = [scoring.score(output.text, output.item.references) for output in outputs]
+    scored = [scoring.score(output.text, output.item.references, with_chrf=with_chrf) for output in outputs]
     means = {}
     for name in scoring.SCORE_NAMES:
         values = [value for scores in scored if (value := getattr(scores, name)) is not None]

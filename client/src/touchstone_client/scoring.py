@@ -73,15 +73,18 @@ FIELDS = tuple(field.name for field in fields(Scores))
 UNSCORED = Scores()
 
 
-def score(prediction: str, reference: str | Sequence[str] | None) -> Scores:
-    """The scores of a prediction against its reference, or the best of several; UNSCORED where there is none."""
+def score(prediction: str, reference: str | Sequence[str] | None, *, with_chrf: bool = True) -> Scores:
+    """The scores of a prediction against its reference, or the best of several; UNSCORED where there is none.
+
+    chrF takes as long as all the others together: `with_chrf=False` leaves it None.
+    """
     if reference is None:
         return UNSCORED
     if isinstance(reference, str):
-        return _against(prediction, reference)
+        return _against(prediction, reference, with_chrf)
     if not reference:
         return UNSCORED
-    found = [_against(prediction, one) for one in reference]
+    found = [_against(prediction, one, with_chrf) for one in reference]
     closest = min(found, key=lambda scores: (scores.char_error_rate, scores.char_edits))
     return Scores(
         exact_match=_best(found, "exact_match"),
@@ -92,7 +95,7 @@ def score(prediction: str, reference: str | Sequence[str] | None) -> Scores:
         length_ratio=closest.length_ratio,
         word_overlap=_best(found, "word_overlap"),
         token_f1=_best(found, "token_f1"),
-        chrf=_best(found, "chrf"),
+        chrf=_best(found, "chrf") if with_chrf else None,
     )
 
 
@@ -100,9 +103,9 @@ def _best(found: list[Scores], name: str) -> float:
     return max(float(getattr(scores, name)) for scores in found)
 
 
-def _against(prediction: str, reference: str) -> Scores:
-    said = _prepare(prediction)
-    true = _prepare_again(reference) if len(reference) <= LONGEST_KEPT else _prepare(reference)
+def _against(prediction: str, reference: str, with_chrf: bool) -> Scores:
+    said = _prepare(prediction, with_chrf)
+    true = (_prepare_again if len(reference) <= LONGEST_KEPT else _prepare)(reference, with_chrf)
     edits = char_edits(said.text, true.text)
     length = len(true.text)
     return Scores(
@@ -114,7 +117,7 @@ def _against(prediction: str, reference: str) -> Scores:
         length_ratio=len(said.text) / length if length else (None if said.text else 1.0),
         word_overlap=_word_overlap(said, true),
         token_f1=_token_f1(said, true),
-        chrf=_chrf(said, true),
+        chrf=_chrf(said, true) if with_chrf else None,
     )
 
 
@@ -151,10 +154,10 @@ def _ngrams_of(pieces: list[str]) -> _Ngrams:
     return _Ngrams(kinds, repeated, len(pieces))
 
 
-def _prepare(raw: str) -> _Prepared:
+def _prepare(raw: str, with_ngrams: bool) -> _Prepared:
     text = " ".join(unicodedata.normalize("NFC", raw).split())
     words = _normal_words(text)
-    letters = text.replace(" ", "")
+    letters = text.replace(" ", "") if with_ngrams else ""
     length = len(letters)
     ngrams = tuple(
         _ngrams_of([letters[start : start + order] for start in range(length - order + 1)])
