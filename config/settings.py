@@ -226,6 +226,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Two vocabularies of the same field name, told apart by name.
+    "ENUM_NAME_OVERRIDES": {
+        "JobStatusEnum": "datasets.models.jobs.JobStatus",
+        "TrainingStatusEnum": "predictions.models.training.TrainingStatus",
+        "TaskTypeEnum": "datasets.task_types.choices",
+        "TrainingTaskTypeEnum": "predictions.models.training.task_type_choices",
+    },
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "config.schema.add_problems"],
 }
 

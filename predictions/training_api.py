@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.authentication import SessionAuthentication
@@ -42,10 +45,29 @@ def checked(form: serializers.Serializer) -> dict[str, Any]:
     return dict(form.validated_data)
 
 
+class JobTokenScheme(OpenApiAuthenticationExtension):
+    target_class = "predictions.job_tokens.JobTokenAuthentication"
+    name = "jobToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A training job's own token (tsj_...), which writes to it alone.",
+        }
+
+
 class WriterView(APIView):
     """Written to by a training process: with its job's token, or with that of an editor."""
 
     authentication_classes = [JobTokenAuthentication, BearerTokenAuthentication, SessionAuthentication]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Before the body is read: who sends it, and how much it is."""
+        super().initial(request, *args, **kwargs)
+        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024**2
+            raise RequestDataTooBig(f"A request may hold {most} MB. Send fewer rows at once.")
 
     def job(self, job_id: str, project: str = "") -> TrainingJob:
         """The token's own job, whatever a payload says; else the editor's. A token of another job sees nothing (404)."""

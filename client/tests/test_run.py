@@ -41,6 +41,20 @@ def test_large_firings_come_in_parts(server: Server) -> None:
     assert (sizes, sum(sizes)) == ([500, 500, 280], 1280)
 
 
+def test_long_answers_come_in_parts_that_the_server_takes(server: Server) -> None:
+    long = [row | {"prediction": "x" * 900_000} for row in ROWS[:5]]
+    with make_run(server) as run:
+        run.log(1, 1, long)
+    sizes = [len(body["predictions"]) for path, body in server.requests if path.endswith("/predictions/")]
+    assert sizes == [2, 2, 1]
+
+
+def test_any_job_id_makes_an_address(server: Server) -> None:
+    with Run(server.url, "ts_x", "100 % {new}?#", dir="spool"):
+        pass
+    assert server.requests[0][0] == "/api/training/jobs/100%20%25%20%7Bnew%7D%3F%23/start/"
+
+
 def test_a_finished_training_says_so(server: Server) -> None:
     with make_run(server):
         pass

@@ -205,6 +205,11 @@ def test_a_thousand_rows_and_no_more(client: Client, job: TrainingJob) -> None:
     assert [send(client, predictions=rows[:1000]).status_code, send(client, predictions=rows).status_code] == [200, 400]
 
 
+def test_more_than_the_server_takes_is_told(client: Client, job: TrainingJob, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
+    assert send(client, predictions=[make_answer(n) for n in range(99)]).status_code == 413
+
+
 @pytest.mark.parametrize(
     "body", [{"epoch": None, "step": None}, {"epoch": -1}, {"step": "x"}, {"attempt": 0}, {"predictions": "all"}]
 )

@@ -141,7 +141,6 @@ class TouchstoneCallback(TrainerCallback):
         info = self.run.start(self._given.get("prediction_set", ""), {"libraries": versions()})
         self.panel = self._panel(info.panel or {})
         if not self.panel.enabled:
-            self.run.finish("completed", "Sampling is switched off in the job's panel.")
             return Plan(enabled=False)
         reason = distributed.unsafe_reason(model, args)
         if reason:
@@ -214,7 +213,7 @@ class TouchstoneCallback(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.plan is None:
             return
-        if self.plan.enabled and distributed.rank() == 0:
+        if distributed.rank() == 0:
             self.run.progress(epoch=_epoch(state), step=state.global_step, total_steps=state.max_steps)
             self.run.finish()
         self.plan = None

@@ -7,11 +7,12 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec
+from urllib.parse import quote
 
 from touchstone_client.errors import TouchstoneError
 from touchstone_client.items import Item
@@ -20,6 +21,8 @@ from touchstone_client.settings import Settings, resolve
 from touchstone_client.spool import Spool, SpoolFile, dumps
 
 ROWS_PER_REQUEST = 500
+# The server takes 16 MB; a character takes up to 6 bytes of JSON.
+CHARACTERS_PER_REQUEST = 2_000_000
 START_SECONDS = 5.0
 # What the server says of who we are and what we ask: people must mend it, and had better hear of it before the training.
 DENIED = ("400", "401", "403", "404", "409")
@@ -61,6 +64,21 @@ def harmless(method: Callable[Parameters, None]) -> Callable[Parameters, None]:
             run.warn(f"{method.__name__} failed ({type(error).__name__}: {error}). The training goes on.")
 
     return guarded
+
+
+def _parts(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The rows in requests that the server takes."""
+    part: list[dict[str, Any]] = []
+    characters = 0
+    for row in rows:
+        size = sum(len(value) if isinstance(value, str) else len(str(value)) for value in row.values())
+        if part and (len(part) == ROWS_PER_REQUEST or characters + size > CHARACTERS_PER_REQUEST):
+            yield part
+            part, characters = [], 0
+        part.append(row)
+        characters += size
+    if part:
+        yield part
 
 
 class Run:
@@ -171,8 +189,8 @@ class Run:
         optional = {"prediction_set": prediction_set, "checkpoint": checkpoint, "generation_params": generation_params}
         head |= {name: value for name, value in optional.items() if value}
         head = {name: value for name, value in head.items() if value is not None}
-        for start in range(0, len(rows), ROWS_PER_REQUEST):
-            self._write(PREDICTIONS, {**head, "predictions": rows[start : start + ROWS_PER_REQUEST]})
+        for part in _parts(rows):
+            self._write(PREDICTIONS, {**head, "predictions": part})
 
     @harmless
     def checkpoint(self, path: str, epoch: float, step: int, metrics: Mapping[str, Any] | None = None) -> None:
@@ -220,7 +238,7 @@ class Run:
 
     # --- To the disk, and from there ---------------------------------------------------------------------------------
     def _path(self, end: str) -> str:
-        return f"/api/training/jobs/{self.settings.job_id}/{end}"
+        return f"/api/training/jobs/{quote(self.settings.job_id, safe='')}/{end}"
 
     def _put(self, end: str, body: dict[str, Any]) -> None:
         self._write(self._path(end), body)

@@ -125,7 +125,7 @@ def job_delete(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def job_end(request: HttpRequest, pk: int) -> HttpResponse:
-    """Somebody says that a silent process is no more. If it speaks again, it is running again."""
+    """Somebody says that a silent process is no more. When it starts again, it is running again."""
     job = training.get_job(request.user, pk, Role.EDITOR)
     training.set_status(job, TrainingStatus.CANCELLED, f"Marked as ended by {request.user}.")
     job.save()
