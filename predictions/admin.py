@@ -45,7 +45,10 @@ class PredictionRunAdmin(admin.ModelAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """What goes with them by their stored totals. Django would load every row of them to list it."""
         runs = list(objs)
-        counts = {"prediction runs": len(runs), "predictions": sum(run.prediction_count for run in runs)}
+        objects = sum(run.prediction_count for run in runs if run.dataset_id)
+        answers = sum(run.prediction_count for run in runs if run.job_id)
+        counts = {"prediction runs": len(runs), "predicted objects": objects, "answers": answers}
+        counts = {name: count for name, count in counts.items() if count}
         denied = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
         return [str(run) for run in runs], counts, denied, []
 

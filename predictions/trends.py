@@ -27,8 +27,13 @@ def points(job: TrainingJob, prediction_set: str = "") -> list[Point]:
         runs = runs.filter(set_version__number=version) if version.isdecimal() else runs
     found: dict[tuple[float, int], Totals] = {}
     for epoch, step, stored in runs.values_list("epoch", "step", "totals"):
-        if stored:
-            found.setdefault((epoch or 0.0, step or 0), Totals()).merge(Totals.from_json(stored))
+        place = (epoch or 0.0, step or 0)
+        if not stored:
+            continue
+        if place in found:
+            found[place].merge(Totals.from_json(stored))
+        else:
+            found[place] = Totals.from_json(stored)
     return [Point(epoch, step, totals) for (epoch, step), totals in found.items()]
 
 

@@ -14,9 +14,12 @@ from config.demo import files, project
 from config.demo.detectors import RUNS, detect_things, overlap
 from config.demo.figures import KEYPOINTS, SKELETON, draw_figures
 from config.demo.scenes import COLUMNS, ROWS, Picture, draw_picture, run_lengths, segmentation
+from config.demo.training import fill_trainings
 from config.management.commands import demo
 from datasets.models import Annotation, Dataset, DatasetImport
-from predictions.models import PredictionRun
+from predictions import trends
+from predictions.models import PredictionRun, PredictionSetVersion, TrainingJob
+from tests.factories import make_project
 
 BUSY = 20  # a seed whose picture holds many things, a crowd among them
 
@@ -100,7 +103,7 @@ def test_the_command_fills_a_project_once(small_plans: None, tmp_path: Path, cap
     password = (tmp_path / "demo.password").read_text().strip()
 
     assert dataset.sample_count == 4 and dataset.annotation_count == Annotation.objects.count() > 20
-    assert PredictionRun.objects.completed().count() == 3 and dataset.prediction_count > 20
+    assert PredictionRun.objects.completed().of_images().count() == 3 and dataset.prediction_count > 20
     assert (tmp_path / "demo.password").stat().st_mode & 0o777 == 0o600
     assert User.objects.get().is_superuser and User.objects.get().check_password(password)
     assert "http://example.org:9/" in first and password in first
@@ -108,12 +111,27 @@ def test_the_command_fills_a_project_once(small_plans: None, tmp_path: Path, cap
 
     PredictionRun.objects.filter(name="small-final").delete()
     call_command("demo")
-    assert PredictionRun.objects.completed().count() == 3 and Dataset.objects.count() == 1
+    assert PredictionRun.objects.completed().of_images().count() == 3 and Dataset.objects.count() == 1
 
     imports = DatasetImport.objects.count()
     call_command("demo")
     assert DatasetImport.objects.count() == imports and Project.objects.count() == 1
     assert password in capsys.readouterr().out
+
+
+@pytest.mark.django_db
+def test_recorded_trainings_are_replayed_once(user: User) -> None:
+    own, said = make_project(user), []
+    assert [fill_trainings(user, own, said.append) for _ in range(2)] == [True, False]
+    assert sorted(TrainingJob.objects.values_list("job_id", "status", "firing_count", "missed_count")) == [
+        ("dates-lr-1e-3", "completed", 15, 0),
+        ("dates-lr-4e-3", "completed", 15, 0),
+    ]
+    for job in TrainingJob.objects.all():
+        rates = [trends.as_row(point)["avg_char_error_rate"] for point in trends.points(job)]
+        assert len(rates) == 15 and rates[-1] < rates[0] / 4
+    # Both were asked the same questions, so that they can be compared.
+    assert PredictionSetVersion.objects.count() == 1
 
 
 @pytest.mark.django_db

@@ -28,6 +28,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     runs = firings(found)
     run = chosen(runs, request)
     context = {**frame(found, "predictions"), **_table(request, run), "runs": runs, "run": run}
+    context["many_sets"] = len({each.set_version_id for each in runs}) > 1
     context["follows"] = not request.GET.get("run") and not request.GET.get("epoch")
     if is_fragment(request):
         return render(request, "training/job.html#answers", context)
