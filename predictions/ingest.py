@@ -130,13 +130,13 @@ def _supersede(run: PredictionRun, version: PredictionSetVersion) -> None:
 
     Late in the transaction: calls of other firings of the job wait for its lock.
     """
-    TrainingJob.objects.select_for_update(no_key=True).get(pk=run.job_id)
-    rivals = PredictionRun.objects.filter(
-        job=run.job, set_version__prediction_set=version.prediction_set, epoch=run.epoch, step=run.step
-    )
-    latest = rivals.order_by("-attempt", "-pk").values_list("pk", flat=True)[0]
-    rivals.exclude(pk=latest).filter(is_current=True).update(is_current=False)
-    rivals.filter(pk=latest).update(is_current=True)
+    TrainingJob.objects.select_for_update(no_key=True).values_list("pk").get(pk=run.job_id)
+    rivals = PredictionRun.objects.filter(job=run.job_id, epoch=run.epoch, step=run.step).order_by("-attempt", "-pk")
+    of_set = rivals.filter(set_version__prediction_set=version.prediction_set_id)
+    latest, *others = of_set.values_list("pk", flat=True)
+    if others:
+        PredictionRun.objects.filter(pk__in=others).update(is_current=False)
+        PredictionRun.objects.filter(pk=latest).update(is_current=True)
 
 
 def _matched(run: PredictionRun, version: PredictionSetVersion, answers: Sequence[Answer], result: Ingested) -> list[Row]:

@@ -148,22 +148,21 @@ def bleu_statistics(pairs: Iterable[tuple[str, Sequence[str]]]) -> list[list[int
 
 def _statistics(prediction: str, references: Sequence[str]) -> list[int]:
     said = _word_ngrams(prediction)
-    true = [_word_ngrams_again(text) for text in references]
+    true = [_counted_ngrams(text) for text in references]
     length = len(said[0])
     # Of several references the one nearest in length counts, the shorter of two as near.
-    nearest = min((len(each[0]) for each in true), key=lambda other: (abs(other - length), other))
+    nearest = min((each[0].total() for each in true), key=lambda other: (abs(other - length), other))
     matches = [_matches(said[order], [each[order] for each in true]) for order in range(ORDERS)]
     return [length, nearest, *matches, *(len(grams) for grams in said)]
 
 
-def _matches(said: list[Any], true: list[list[Any]]) -> int:
+def _matches(said: list[Any], true: list["Counter[Any]"]) -> int:
     """N-grams of the prediction that a reference has, each as often as the reference that has it most often."""
-    known = frozenset().union(*true)
+    known = true[0].keys() if len(true) == 1 else set().union(*true)
     shared = [gram for gram in said if gram in known]
     if len(set(shared)) == len(shared):
         return len(shared)
-    counted = [Counter(grams) for grams in true]
-    return sum(min(count, max(each[gram] for each in counted)) for gram, count in Counter(shared).items())
+    return sum(min(count, max(each[gram] for each in true)) for gram, count in Counter(shared).items())
 
 
 def _word_ngrams(text: str) -> list[list[Any]]:
@@ -174,8 +173,10 @@ def _word_ngrams(text: str) -> list[list[Any]]:
     return [words, *(list(zip(*(words[start:] for start in range(order)), strict=False)) for order in range(2, ORDERS + 1))]
 
 
-# References come again every epoch.
-_word_ngrams_again = lru_cache(maxsize=2048)(_word_ngrams)
+@lru_cache(maxsize=2048)
+def _counted_ngrams(text: str) -> list["Counter[Any]"]:
+    """Of a reference, which comes again every epoch."""
+    return [Counter(grams) for grams in _word_ngrams(text)]
 
 
 @cache

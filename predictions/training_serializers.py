@@ -183,10 +183,24 @@ class PredictionsPostSerializer(serializers.Serializer):
     predictions = serializers.ListField(child=AnswerSerializer(), max_length=MOST_ROWS)
 
 
+class RowsField(serializers.Field):
+    """A list of whatever was sent: its rows are checked one by one by `predictions.answers`."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if not isinstance(data, list):
+            raise serializers.ValidationError("Must be a list of predictions.")
+        if len(data) > MOST_ROWS:
+            raise serializers.ValidationError(f"A call takes up to {MOST_ROWS:,} rows, and this one holds {len(data):,}.")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
 class FiringSerializer(PredictionsPostSerializer):
     """The call without its rows, whose reasons for refusal are their own."""
 
-    predictions = serializers.ListField(max_length=MOST_ROWS)
+    predictions = RowsField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs.get("epoch") is None and attrs.get("step") is None:

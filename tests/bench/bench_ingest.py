@@ -101,12 +101,14 @@ def send_all(port: int, key: str, bodies: list[bytes]) -> float:
 
 
 def send(port: int, key: str, bodies: list[bytes]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     for body in bodies:
+        # A connection each, as of many trainings: the system spreads connections over the processes, not requests.
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("POST", "/api/training/predictions/", body, headers)
         response = connection.getresponse()
         answer = json.load(response)
+        connection.close()
         assert response.status == 200 and answer["stored"] + answer["updated"] == BATCH, answer
 
 

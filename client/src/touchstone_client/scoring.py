@@ -104,8 +104,8 @@ def _best(found: list[Scores], name: str) -> float:
 
 
 def _against(prediction: str, reference: str, with_chrf: bool) -> Scores:
-    said = _prepare(prediction, with_chrf)
     true = (_prepare_again if len(reference) <= LONGEST_KEPT else _prepare)(reference, with_chrf)
+    said = true if prediction == reference else _prepare(prediction, with_chrf)
     edits = char_edits(said.text, true.text)
     length = len(true.text)
     return Scores(
