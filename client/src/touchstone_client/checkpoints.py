@@ -20,7 +20,7 @@ def sample_checkpoint(options: argparse.Namespace) -> int:
     epoch, step = _place(folder, options)
     items = sample(options.prompts, options.num_prompts, options.seed)
     run = Run(options.url, options.token, options.job_id, dir=options.dir, framework="transformers")
-    run.start()
+    run.attach()
     model, tokenizer = _load(folder)
     try:
         generator = Generator(model, tokenizer, None, options.max_new_tokens, options.batch_size, options.seed)
@@ -31,7 +31,7 @@ def sample_checkpoint(options: argparse.Namespace) -> int:
     run.register_set(name, items, str(options.prompts), options.seed)
     run.log(epoch, step, [as_row(output) for output in outputs], name, generator.record(), str(folder.resolve()))
     run.checkpoint(str(folder.resolve()), epoch, step)
-    run.finish(timeout=60)
+    run.close(timeout=60)
     figures = ", ".join(f"{score} {value:.4f}" for score, value in mean_scores(outputs).items())
     print(f"{len(outputs)} predictions of epoch {epoch:g}, step {step}: {figures or 'no references to score against'}")
     return 0

@@ -146,6 +146,16 @@ class Run:
             self._put("start/", {**body, "attempt": self.info.attempt})
         return self.info
 
+    def attach(self) -> None:
+        """Speak for a job that is there without starting it: its status and its count of attempts stay as they are."""
+        if self.info is None and not self.settings.is_disabled:
+            self.info = StartInfo(self.settings.job_id, max(1, self._remembered().attempts))
+            self._open()
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Send what waits, at most so long, and say nothing of an end of the training."""
+        self._close(timeout)
+
     def _asked(self, body: dict[str, Any], state: State) -> StartInfo | None:
         server = Server(self.settings.url, self.settings.token)
         try:
