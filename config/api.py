@@ -66,6 +66,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         error = Refused(error, refused_with)
     if isinstance(error, Http404):
         error = exceptions.NotFound()
+    if isinstance(error, RecursionError):  # only what was sent nests without bounds here
+        error = exceptions.ParseError("The body nests objects or lists too deeply.")
     if isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied(str(error) or None)
     response = exception_handler(error, context)

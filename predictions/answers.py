@@ -16,6 +16,8 @@ LARGEST_INDEX = 2**31 - 1
 LONGEST_KEY = 120
 MOST_CHARACTERS = 1_000_000
 MOST_SCORES = 50
+# Beyond it a number is as good as endless: its square has to fit into a float, and so has the sum of many.
+LARGEST_NUMBER = 1e100
 # What PostgreSQL cannot hold: NUL, and halves of surrogate pairs.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -49,6 +51,8 @@ def parse_answer(index: int, given: Any) -> Answer | str:
         return _parse(index, given)
     except Unfit as reason:
         return str(reason)
+    except RecursionError:
+        return "Objects and lists are nested too deeply."
 
 
 def _parse(index: int, given: Any) -> Answer:
@@ -128,7 +132,7 @@ def _scores(value: Any) -> dict[str, float]:
             number = float(number)
         if not isinstance(number, (int, float)) or len(name) > 80:
             raise Unfit(f"scores.{name[:80]} must be a number.")
-        if math.isfinite(number):
+        if abs(number) <= LARGEST_NUMBER:
             kept[name] = float(number)
     return kept
 
@@ -136,7 +140,7 @@ def _scores(value: Any) -> dict[str, float]:
 def _number(name: str, value: Any) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST_NUMBER:
         raise Unfit(f"{name} must be a number.")
     return float(value)
 

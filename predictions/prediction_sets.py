@@ -13,6 +13,7 @@ from predictions.models import PredictionSet, PredictionSetItem, PredictionSetVe
 from predictions.panel import SET_REFERENCE
 
 MOST_ITEMS = 10_000
+LONGEST_NAME = 120
 
 
 class SetRefused(Exception):
@@ -112,7 +113,9 @@ def version_for_answers(job: TrainingJob, reference: str) -> PredictionSetVersio
     """
     if "@" in reference:
         return find_version(job.project, reference)
-    name = reference or f"answers of {job.job_id}"[:120]
+    if len(reference) > LONGEST_NAME:
+        raise SetRefused(f"The name of a set has up to {LONGEST_NAME} characters.", "Give it a shorter name.")
+    name = reference or f"answers of {job.job_id}"[:LONGEST_NAME]
     asked = PredictionSet.objects.get_or_create(project=job.project, name=name, defaults={"created_by": job.owner})[0]
     versions = asked.versions.select_related("prediction_set")
     number = job.registered_sets.get(name)

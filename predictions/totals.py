@@ -80,8 +80,8 @@ class Totals:
         for _, given, _ in rows:
             for name, value in (given or {}).items():
                 custom.setdefault(name, []).append(value)
-        for name, values in custom.items():
-            self.add_score(name, values)
+        for name in sorted(custom.keys() - SCORE_NAMES):  # what is measured here is not the trainer's to say
+            self.add_score(name, custom[name])
         self.edits += sum(scores.char_edits or 0 for scores, _, _ in rows)
         self.reference_length += sum(scores.reference_length or 0 for scores, _, _ in rows)
         outcomes = [passed for _, _, passed in rows if passed is not None]
@@ -96,7 +96,8 @@ class Totals:
         """Of many rows; with sign -1 they are taken back. Rows without references have none."""
         sums = [sum(column) for column in zip(*(each for each in statistics if each), strict=True)]
         if sums:
-            self.bleu = [mine + sign * theirs for mine, theirs in zip(self.bleu or [0] * len(sums), sums, strict=True)]
+            added = [mine + sign * theirs for mine, theirs in zip(self.bleu or [0] * len(sums), sums, strict=True)]
+            self.bleu = added if any(added) else []
 
     def merge(self, other: "Totals") -> None:
         self.rows += other.rows

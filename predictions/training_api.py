@@ -209,11 +209,11 @@ class SetsView(WriterView):
         given = checked(shapes.RegisterSetSerializer(data=request.data))
         items = [
             NewItem(
-                key=storable(item["item_key"]),
+                key=item["item_key"],
                 sample_index=item["sample_index"],
-                prompt=storable_json(item.get("prompt")),
+                prompt=item.get("prompt"),
                 messages=storable_json(item.get("messages")),
-                references=storable_json(item["references"]),
+                references=item["references"],
                 metadata=storable_json(item["metadata"]),
             )
             for item in given["items"]

@@ -4,11 +4,25 @@ from typing import Any
 
 from rest_framework import serializers
 
+from predictions.answers import LARGEST_INDEX, storable
 from predictions.ingest import MOST_ROWS
 from predictions.models import Checkpoint, TextPrediction, TrainingJob, TrainingStatus
 from predictions.models.training import check_job_id, task_type_choices
 from predictions.prediction_sets import MOST_ITEMS
 from predictions.scoring import FIELDS
+
+# Whole numbers that JSON carries exactly.
+LARGEST_STEP = 2**53 - 1
+
+
+class StorableText(serializers.CharField):
+    """A text as it was sent, blanks and all; what no database can hold is shown as U+FFFD, as in answers."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        return storable(super().to_internal_value(data))
 
 
 class TrainingJobSerializer(serializers.ModelSerializer):
@@ -80,13 +94,11 @@ class StartedSerializer(serializers.Serializer):
 
 
 class NewItemSerializer(serializers.Serializer):
-    item_key = serializers.CharField(max_length=120)
-    sample_index = serializers.IntegerField(min_value=0)
-    prompt = serializers.CharField(required=False, allow_null=True, allow_blank=True, trim_whitespace=False)
+    item_key = StorableText(max_length=120)
+    sample_index = serializers.IntegerField(min_value=0, max_value=LARGEST_INDEX)
+    prompt = StorableText(required=False, allow_null=True, allow_blank=True)
     messages = serializers.ListField(child=serializers.DictField(), required=False, allow_null=True)
-    references = serializers.ListField(
-        child=serializers.CharField(allow_blank=True, trim_whitespace=False), required=False, default=list
-    )
+    references = serializers.ListField(child=StorableText(allow_blank=True), required=False, default=list)
     metadata = serializers.DictField(required=False, default=dict)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +110,9 @@ class NewItemSerializer(serializers.Serializer):
 class RegisterSetSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=120)
     source = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
-    seed = serializers.IntegerField(required=False, allow_null=True, default=None)
+    seed = serializers.IntegerField(
+        required=False, allow_null=True, default=None, min_value=-LARGEST_STEP, max_value=LARGEST_STEP
+    )
     items = NewItemSerializer(many=True, allow_empty=False, max_length=MOST_ITEMS)
 
     def validate_name(self, name: str) -> str:
@@ -132,8 +146,8 @@ class OverheadSerializer(serializers.Serializer):
 
 class ProgressSerializer(serializers.Serializer):
     epoch = serializers.FloatField(required=False, allow_null=True, min_value=0)
-    step = serializers.IntegerField(required=False, allow_null=True, min_value=0)
-    total_steps = serializers.IntegerField(required=False, allow_null=True, min_value=0)
+    step = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=LARGEST_STEP)
+    total_steps = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=LARGEST_STEP)
     missed = MissedSerializer(required=False, allow_null=True)
     overhead = OverheadSerializer(required=False, allow_null=True)
     status = serializers.ChoiceField(choices=TrainingStatus.choices, required=False)
@@ -175,7 +189,7 @@ class PredictionsPostSerializer(serializers.Serializer):
 
     job_id = serializers.CharField(max_length=120)
     epoch = serializers.FloatField(required=False, min_value=0, help_text="Without one, all is epoch 0 and steps count.")
-    step = serializers.IntegerField(required=False, min_value=0)
+    step = serializers.IntegerField(required=False, min_value=0, max_value=LARGEST_STEP)
     attempt = serializers.IntegerField(required=False, min_value=1, max_value=1_000_000)
     prediction_set = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=140)
     checkpoint = serializers.CharField(required=False, allow_blank=True, allow_null=True, max_length=1000)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import Project, User
 from datasets.task_types import TASK_TYPES
 from predictions import validators
+from predictions.answers import storable_json
 from predictions.panel import Panel, PanelError, parse_panel
 
 SILENT_AFTER = timedelta(minutes=10)
@@ -35,6 +36,10 @@ def check_config(value: Any) -> None:
     """A config is an object; its `predictions` is a panel."""
     if not isinstance(value, dict):
         raise ValidationError("Must be an object.", "config")
+    if storable_json(value) != value:
+        raise ValidationError(
+            "Holds a character or a number that cannot be stored, such as NUL or an endless number.", "config"
+        )
     panel = value.get("predictions", {})
     if not isinstance(panel, dict):
         raise ValidationError("'predictions' must be an object.", "config")
