@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from urllib.parse import quote
 
 from touchstone_client.errors import TouchstoneError
 from touchstone_client.items import Item
-from touchstone_client.sender import PREDICTIONS, Sender, Server
+from touchstone_client.sender import PREDICTIONS, Outcome, Sender, Server
 from touchstone_client.settings import Settings, resolve
 from touchstone_client.spool import Spool, SpoolFile, dumps
 
@@ -81,6 +82,16 @@ def _parts(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield part
 
 
+def _is_start(answer: dict[str, Any] | None) -> bool:
+    """Whether an answer to a start has the shape of Touchstone's; anything may stand where a server should."""
+    return (
+        answer is not None
+        and isinstance(answer.get("job_id"), str)
+        and isinstance(answer.get("attempt"), int)
+        and all(isinstance(answer.get(name), (dict, type(None))) for name in ("panel", "prediction_set"))
+    )
+
+
 class Run:
     """Sends a training's answers. Use it as a context manager, or call `start` and `finish`.
 
@@ -111,6 +122,8 @@ class Run:
         self._spool: Spool | None = None
         self._sender: Sender | None = None
         self._pid = 0
+        # Who only visits a job, or has told its end, says nothing more of it at exit.
+        self._tells_end = True
 
     # --- Before the training -----------------------------------------------------------------------------------------
     def start(self, prediction_set: str = "", environment: Mapping[str, Any] | None = None) -> StartInfo:
@@ -140,15 +153,27 @@ class Run:
         if self.info is None:
             self.info = StartInfo(self.settings.job_id, state.attempts, state.panel, state.sets.get(prediction_set))
         state.attempts = self.info.attempt
-        self._remember(state)
-        self._open()
+        self._make_room(state)
         if not reached:
             self._put("start/", {**body, "attempt": self.info.attempt})
         return self.info
 
+    def _make_room(self, state: State) -> None:
+        """The folder and the file that answers go to. Raises TouchstoneError where they cannot be."""
+        try:
+            self._remember(state)
+            self._open()
+        except OSError as error:
+            self.info = None
+            raise TouchstoneError(
+                f"Touchstone cannot write to {self.settings.job_dir} ({error.strerror or error}). "
+                "Give a folder that it may write to: dir= or TOUCHSTONE_DIR; to switch it off, TOUCHSTONE_MODE=disabled."
+            ) from error
+
     def attach(self) -> None:
         """Speak for a job that is there without starting it: its status and its count of attempts stay as they are."""
         if self.info is None and not self.settings.is_disabled:
+            self._tells_end = False
             self.info = StartInfo(self.settings.job_id, max(1, self._remembered().attempts))
             self._open()
 
@@ -157,18 +182,14 @@ class Run:
         self._close(timeout)
 
     def _asked(self, body: dict[str, Any], state: State) -> StartInfo | None:
-        server = Server(self.settings.url, self.settings.token)
-        try:
-            outcome = server.post(self._path("start/"), json.loads(dumps(body)), timeout=START_SECONDS)
-        finally:
-            server.close()
-        if outcome.kind == "sent" and outcome.answer and "attempt" in outcome.answer:
-            answer = outcome.answer
+        outcome = self._outcome_of_start(json.loads(dumps(body)))
+        if outcome.kind == "sent" and _is_start(outcome.answer):
+            answer = outcome.answer or {}
             state.panel = answer.get("panel")
             asked = answer.get("prediction_set")
             if asked:
                 state.sets[body["prediction_set"]] = asked
-            attempt = max(state.attempts, int(answer["attempt"]))
+            attempt = max(state.attempts, answer["attempt"])
             return StartInfo(answer["job_id"], attempt, state.panel, asked, str(answer.get("url", "")), reached=True)
         if outcome.reason[:3] in DENIED:
             raise TouchstoneError(f"The server at {self.settings.url} says {outcome.reason}")
@@ -176,6 +197,20 @@ class Run:
             f"The server at {self.settings.url} cannot be reached ({outcome.reason}). Predictions wait in {self.settings.dir}."
         )
         return None
+
+    def _outcome_of_start(self, body: dict[str, Any]) -> Outcome:
+        """In a thread: looking up a name, and an answer that drips, know no timeout."""
+        outcomes: list[Outcome] = []
+
+        def ask() -> None:
+            server = Server(self.settings.url, self.settings.token)
+            outcomes.append(server.post(self._path("start/"), body, timeout=START_SECONDS))
+            server.close()
+
+        asking = threading.Thread(target=ask, name="touchstone-start", daemon=True)
+        asking.start()
+        asking.join(START_SECONDS + 1)
+        return outcomes[0] if outcomes else Outcome("later", f"no answer within {START_SECONDS + 1:g} seconds")
 
     # --- While it trains ---------------------------------------------------------------------------------------------
     @harmless
@@ -195,7 +230,7 @@ class Run:
     ) -> None:
         """The answers of this model state. Returns at once; rows are `{"sample_index", "prompt", "prediction", ...}`."""
         rows = [dict(row) for row in predictions]
-        head = {"job_id": self.settings.job_id, "epoch": epoch, "step": step, "attempt": self.attempt}
+        head: dict[str, Any] = {"job_id": self.settings.job_id, "epoch": epoch, "step": step, "attempt": self.attempt}
         optional = {"prediction_set": prediction_set, "checkpoint": checkpoint, "generation_params": generation_params}
         head |= {name: value for name, value in optional.items() if value}
         head = {name: value for name, value in head.items() if value is not None}
@@ -224,6 +259,7 @@ class Run:
         if self._spool is None or self._pid != os.getpid():
             return
         self._put("progress/", {"status": status, "message": message[:4000]})
+        self._tells_end = False
         self._close(timeout)
 
     @property
@@ -258,7 +294,8 @@ class Run:
             return
         if self.info is None:
             self.start()
-        if self._pid != os.getpid():  # forked: threads and files are the parent's
+        # Forked: threads and files are the parent's. Closed: an evaluation after the training has answers too.
+        if self._spool is None or self._pid != os.getpid():
             self._open()
         assert self._spool is not None
         self._spool.append(path, body)
@@ -283,7 +320,9 @@ class Run:
         if pid != os.getpid():
             return
         error = getattr(sys, "last_value", None)
-        if error is None:
+        if not self._tells_end:
+            self._close(timeout=5.0)
+        elif error is None:
             self.finish(timeout=5.0)
         else:
             self.finish("failed", f"{type(error).__name__}: {error}", timeout=5.0)

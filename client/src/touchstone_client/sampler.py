@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import logging
 import random
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ from typing import Any
 from touchstone_client.errors import TouchstoneError
 from touchstone_client.items import Item
 
-ACCEPTED = "prompt/completion, messages, instruction/input/output, question/answer, or text"
+ACCEPTED = "prompt/completion, messages, conversations, instruction/input/output, question/answer, or text"
 SEED = 42
+ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
+log = logging.getLogger("touchstone")
 
 
 def sample(source: Any, n: int, seed: int = SEED, references: Sequence[str | None] | None = None) -> list[Item]:
@@ -21,6 +25,8 @@ def sample(source: Any, n: int, seed: int = SEED, references: Sequence[str | Non
     `references` beside it. Rows stream by: memory holds what is drawn. The same prompt is drawn once.
     Raises TouchstoneError, which names the row, its keys and what is accepted.
     """
+    if n < 1:
+        raise TouchstoneError(f"{n} prompts cannot be drawn. Ask for at least 1.")
     chooser = random.Random(seed)
     drawn: list[tuple[int, Item]] = []
     keys: set[str] = set()
@@ -40,6 +46,8 @@ def sample(source: Any, n: int, seed: int = SEED, references: Sequence[str | Non
             keys.add(item.key)
     if not drawn:
         raise TouchstoneError(f"{_name(source)} holds no rows to draw prompts from.")
+    if len(drawn) < n:
+        log.warning("%s holds %d prompts where %d were asked for; all of them are taken.", _name(source), len(drawn), n)
     drawn.sort(key=lambda pair: pair[0])
     return [
         Item(index, item.prompt, item.messages, item.references, item.metadata, item.key)
@@ -48,14 +56,21 @@ def sample(source: Any, n: int, seed: int = SEED, references: Sequence[str | Non
 
 
 def _items(source: Any, references: Sequence[str | None] | None) -> Iterator[Item]:
+    if isinstance(references, str):
+        raise TouchstoneError("references must be a list, with one text or None for each prompt, and is a single text.")
+    number = -1
     for number, row in enumerate(_rows(source)):
         try:
             item = as_item(row)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise TouchstoneError(f"Row {number + 1} of {_name(source)}: {error}") from None
         if references is not None and number < len(references) and references[number] is not None:
             item = Item(0, item.prompt, item.messages, (str(references[number]),), item.metadata, item.key)
         yield item
+    if references is not None and len(references) != number + 1:
+        raise TouchstoneError(
+            f"There are {len(references)} references for {number + 1} prompts. Give one for each, None where there is none."
+        )
 
 
 def _name(source: Any) -> str:
@@ -77,6 +92,7 @@ def _file_rows(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise TouchstoneError(f"{path} is not a file. dataset_path must name a JSON array or JSON Lines file, also .gz.")
     opener: Any = gzip.open if path.suffix == ".gz" else open
+    at = [0]
     try:
         with opener(path, "rt", encoding="utf-8-sig") as file:
             first = _first_letter(file)
@@ -84,9 +100,9 @@ def _file_rows(path: Path) -> Iterator[Any]:
             if first == "[":
                 yield from _array(path, file.read())
             else:
-                yield from _lines(path, file)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise TouchstoneError(f"{path} cannot be read: {error}.") from None
+                yield from _lines(path, file, at)
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise TouchstoneError(f"{path} cannot be read after line {at[0]}: {error}.") from None
 
 
 def _first_letter(file: Any) -> str:
@@ -106,8 +122,10 @@ def _array(path: Path, text: str) -> list[Any]:
     return list(rows)
 
 
-def _lines(path: Path, file: Iterable[str]) -> Iterator[Any]:
+def _lines(path: Path, file: Iterable[str], at: list[int]) -> Iterator[Any]:
+    """Rows; `at` tells which line was read last."""
     for number, line in enumerate(file, start=1):
+        at[0] = number
         if not line.strip():
             continue
         try:
@@ -128,6 +146,8 @@ def as_item(row: Any) -> Item:
         return _prompt_row(row)
     if "messages" in row:
         return _conversation(row["messages"], "messages")
+    if "conversations" in row:
+        return _conversation(_from_values(row["conversations"]), "conversations")
     if "instruction" in row:
         extra = row.get("input") or ""
         prompt = f"{_text(row, 'instruction')}\n\n{extra}" if extra else _text(row, "instruction")
@@ -148,6 +168,18 @@ def _prompt_row(row: Mapping[str, Any]) -> Item:
     if isinstance(answer, (list, tuple)):
         answer = _messages(answer, "completion")[-1].get("content") if answer else None
     return Item(0, messages=messages, references=() if answer is None else (str(answer),))
+
+
+def _from_values(value: Any) -> Any:
+    """Turns of `from` and `value` as messages; whatever else as it is."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [
+        {"role": ROLES.get(turn["from"], turn["from"]), "content": turn["value"]}
+        if isinstance(turn, Mapping) and {"from", "value"} <= turn.keys()
+        else turn
+        for turn in value
+    ]
 
 
 def _conversation(value: Any, name: str) -> Item:

@@ -1,5 +1,6 @@
 """Sending what waits on disk, in the background, in order, until the server has confirmed it."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 # The request itself is wrong: sending it again cannot help.
 REFUSED = frozenset((400, 413, 415, 422))
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+# Of one answer: more is no answer of Touchstone's. The longest is that of a start with a set of 10,000 items.
+LARGEST_ANSWER, LONGEST_ANSWER = 256 * 2**20, 300.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Server:
 
     def post(self, path: str, body: dict[str, Any], timeout: float | None = None) -> Outcome:
         try:
-            response = self._client.post(path, json=body, **({} if timeout is None else {"timeout": timeout}))
+            response = self._answer(path, body, {} if timeout is None else {"timeout": timeout})
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, UnicodeError) as error:
             return Outcome("later", f"{type(error).__name__}: {error}")
         if response.is_success:
@@ -47,6 +50,20 @@ class Server:
         if response.status_code in REFUSED:
             return Outcome("refused", reason)
         return Outcome("later", reason, _seconds(response.headers.get("Retry-After")))
+
+    def _answer(self, path: str, body: dict[str, Any], options: dict[str, Any]) -> httpx.Response:
+        """The answer, read up to a limit: a server that never stops talking must fill neither memory nor time."""
+        # ASCII, since halves of surrogate pairs are no UTF-8.
+        content, headers = json.dumps(body).encode("ascii"), {"Content-Type": "application/json"}
+        until = time.monotonic() + LONGEST_ANSWER
+        told = bytearray()
+        with self._client.stream("POST", path, content=content, headers=headers, **options) as response:
+            for piece in response.iter_bytes():
+                told += piece
+                if len(told) > LARGEST_ANSWER or time.monotonic() > until:
+                    raise httpx.ReadError("the answer is too long or takes too long")
+        kept = {name: value for name, value in response.headers.items() if name == "retry-after"}
+        return httpx.Response(response.status_code, headers=kept, content=bytes(told))
 
     def close(self) -> None:
         self._client.close()
@@ -61,7 +78,7 @@ def _confirmed(path: str, body: dict[str, Any], response: httpx.Response) -> Out
     if not isinstance(answer, dict):
         return Outcome("later", "The answer is not Touchstone's. Is the address right?")
     if path == PREDICTIONS:
-        counts = [answer.get("stored"), answer.get("updated")]
+        counts: list[Any] = [answer.get("stored"), answer.get("updated")]
         rejected = answer.get("rejected")
         if not all(isinstance(count, int) for count in counts) or not isinstance(rejected, list):
             return Outcome("later", "The answer does not say what was stored.")
@@ -186,6 +203,8 @@ class Sender(threading.Thread):
             leftovers = [file for file in files_in(self._folder) if file.path != self._own.path]
             for file in [*leftovers, self._own]:
                 with file.locked() as alone:
+                    if not alone and file is self._own:
+                        return Outcome("later", "another process sends them now")
                     if not alone:
                         continue  # `touchstone sync`, or the process that writes it, is at it
                     outcome = send_file(file, self._server, self._warn, self._stopped)

@@ -6,6 +6,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ except ImportError:  # not on Windows, where one sender at a time is the user's 
 
 SUFFIX = ".jsonl"
 REFUSED = ".refused.jsonl"
+# Whoever gives a folder with files of other kinds wants these left alone.
+NAME = re.compile(r"\d{8}T\d{9}-\d+\.jsonl")
 
 
 def dumps(value: Any) -> str:
@@ -56,12 +59,17 @@ class Spool:
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + f"{time.time_ns() % 10**9 // 10**6:03d}"
         self.path = folder / f"{stamp}-{os.getpid()}{SUFFIX}"
         self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY, 0o600)
+        self._is_torn = False
 
     def append(self, path: str, body: dict[str, Any]) -> None:
         line = (dumps({"path": path, "body": body}) + "\n").encode("utf-8", "surrogatepass")
+        if self._is_torn:  # a full disk cut the line before: this one must not continue it
+            line = b"\n" + line
+        self._is_torn = True
         written = os.write(self._file, line)
         while written < len(line):
             written += os.write(self._file, line[written:])
+        self._is_torn = False
 
     def sync(self) -> None:
         os.fsync(self._file)
@@ -130,10 +138,14 @@ class SpoolFile:
             except OSError:
                 yield False
                 return
-            yield True
+            try:
+                yield True
+            finally:
+                # Closing is not enough: a child that was forked meanwhile (a loader's worker) has the file open too.
+                fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def files_in(folder: Path) -> list[SpoolFile]:
     """All spools below a folder, oldest first."""
-    paths = [path for path in folder.rglob(f"*{SUFFIX}") if not path.name.endswith(REFUSED)]
+    paths = [path for path in folder.rglob(f"*{SUFFIX}") if NAME.fullmatch(path.name)]
     return [SpoolFile(path) for path in sorted(paths, key=lambda path: path.name)]
