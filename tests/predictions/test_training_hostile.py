@@ -111,3 +111,22 @@ def test_a_thousand_and_one_rows_are_too_many(client: Client, job: TrainingJob) 
     rows = [make_answer(n) for n in range(1001)]
     answer = post(client, "predictions/", {"job_id": "nightly", "epoch": 1, "predictions": rows})
     assert answer.status_code == 400 and "1,001" in answer.json()["detail"] and not TextPrediction.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "predictions/a%00b/",
+        "predictions/nightly/?project=%00",
+        "predictions/nightly/trends/?prediction_set=%00",
+        "predictions/nightly/samples/99999999999999999999/trend/",
+        "jobs/?project=%00",
+        "jobs/a%00b/",
+    ],
+)
+def test_addresses_that_no_database_takes_find_nothing(client: Client, job: TrainingJob, path: str) -> None:
+    assert client.get(f"/api/training/{path}").status_code in (200, 400, 404)
+
+
+def test_a_job_with_nul_in_its_id_is_not_begun(client: Client, job: TrainingJob) -> None:
+    assert post(client, "jobs/a%00b/start/", {}).status_code in (400, 404)
