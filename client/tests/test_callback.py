@@ -140,6 +140,13 @@ def test_several_evaluations_of_a_step_fire_once() -> None:
     assert len(firings()) == 2
 
 
+def test_a_second_training_fires_at_the_same_steps() -> None:
+    trainer = make_trainer(make_callback(), num_train_epochs=1)
+    trainer.train()
+    trainer.train()
+    assert firings() == [(1.0, 5)] * 2 and [body["attempt"] for body in requests("/predictions/")] == [1, 2]
+
+
 def test_disabled_does_no_work_at_all(tmp_path: Path) -> None:
     trained(TouchstoneCallback(mode="disabled", dataset_path="not-there.jsonl"))
     assert not list(tmp_path.glob("**/*.jsonl")) and not (tmp_path / "touchstone").exists()

@@ -7,7 +7,8 @@ from typing import Any
 import numpy
 import pytest
 import torch
-from tiny import make_model, make_seq2seq, make_tokenizer
+from tiny import LETTERS, make_model, make_seq2seq, make_tokenizer
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from touchstone_client import Item
 from touchstone_client.generator import Generator, Skipped
@@ -234,3 +235,38 @@ def test_the_record_names_what_is_needed_to_do_it_again() -> None:
 def test_a_model_that_cannot_generate_is_told() -> None:
     with pytest.raises(Skipped, match="generates"):
         make(torch.nn.Linear(2, 2))
+
+
+# --- What would end the process on a GPU -----------------------------------------------------------------------------------
+def make_gpt2(**further: Any) -> GPT2LMHeadModel:
+    """Its positions are a table: reading past their end is an error, on a GPU a fatal one."""
+    settings = {"vocab_size": 4 + len(LETTERS), "n_positions": 16, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    return GPT2LMHeadModel(GPT2Config(**settings | {"bos_token_id": 1, "eos_token_id": 2} | further))
+
+
+@pytest.mark.parametrize("asked", [15, 16, 40])
+def test_an_answer_never_reads_past_the_positions(asked: int) -> None:
+    generator = Generator(make_gpt2(), make_tokenizer(), max_new_tokens=asked)
+    output = generator.generate([Item(0, prompt="abcdefghijklmnop")])[0]
+    assert output.truncated and output.prompt_tokens + output.completion_tokens <= 16
+    assert generator.record()["max_new_tokens"] == (15 if asked == 15 else 8)
+
+
+def test_a_token_that_the_model_does_not_have_is_told() -> None:
+    with pytest.raises(Skipped, match="resize_token_embeddings"):
+        make(make_gpt2(vocab_size=10)).generate([Item(0, prompt="Z")])
+
+
+def test_padding_that_the_model_does_not_have_is_not_used() -> None:
+    tokenizer = make_tokenizer(pad=False)
+    tokenizer.add_special_tokens({"pad_token": "<added>"})
+    model = make_gpt2()
+    assert tokenizer.pad_token_id >= model.config.vocab_size
+    assert len(make(model, tokenizer).generate(ITEMS[:2])) == 2 and tokenizer.pad_token == "<added>"
+
+
+def test_a_model_that_became_nan_is_sampled_without_an_error() -> None:
+    model = make_model()
+    with torch.no_grad():
+        model.lm_head.weight.fill_(float("nan"))
+    assert len(make(model, generation_config={"do_sample": True}).generate(ITEMS[:2])) == 2

@@ -122,6 +122,7 @@ class TouchstoneCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.run.settings.is_disabled:
             return
+        self._forget()
         plan = None
         if distributed.rank() == 0:
             try:
@@ -135,6 +136,12 @@ class TouchstoneCallback(TrainerCallback):
         if self.plan.error:
             raise TouchstoneError(self.plan.error)
         self._since = time.perf_counter()
+
+    def _forget(self) -> None:
+        """A callback may see several trainings; each counts its steps anew."""
+        self._fired_at = self._means_at = None
+        self._means, self._eval_metrics = {}, {}
+        self._leave_out = 0
 
     def _prepare(self, args: Any, state: Any, model: Any) -> Plan:
         """Rank 0: the server, the panel, the questions."""

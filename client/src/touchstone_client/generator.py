@@ -72,8 +72,9 @@ class Generator:
         self.settings = self._settings()
 
     def generate(self, items: Sequence[Item]) -> list[Output]:
-        """The answers in the order of the items. Raises Skipped where the memory does not suffice."""
+        """The answers in the order of the items. Raises Skipped where memory or vocabulary do not suffice."""
         encoded = [self._encode(item) for item in items]
+        self._check_vocabulary(encoded)
         with untouched(self.model), torch.no_grad(), self._autocast():
             torch.manual_seed(self.seed)
             try:
@@ -83,11 +84,11 @@ class Generator:
             # Outside the except clause: the error would keep the tensors alive that were too many.
             free_memory()
             self.halved = True
-            self.batch_size = max(1, self.batch_size // 2)
+            tried, self.batch_size = self.batch_size, max(1, self.batch_size // 2)
             try:
                 return self._batches(encoded)
             except torch.cuda.OutOfMemoryError:
-                raise Skipped(f"Out of memory at batch size {self.batch_size * 2} and again at {self.batch_size}.") from None
+                raise Skipped(f"Out of memory at batch size {tried} and again at {self.batch_size}.") from None
             finally:
                 free_memory()
 
@@ -139,17 +140,44 @@ class Generator:
 
     def _longest_prompt(self) -> int | None:
         """Tokens that leave room for the answer; None where the model has no limit of its own."""
-        positions = getattr(self.model.config, "max_position_embeddings", None) or getattr(
-            self.model.config, "n_positions", None
-        )
-        if not isinstance(positions, int) or positions <= 0:
+        positions = self._positions
+        if positions is None or self.is_encoder_decoder:
+            return positions
+        return max(1, positions - self.settings.max_new_tokens)
+
+    @property
+    def _positions(self) -> int | None:
+        """Tokens that the model can hold; a model of several kinds of input says so in its part for text."""
+        config = self.model.config
+        text = config.get_text_config() if hasattr(config, "get_text_config") and not self.is_encoder_decoder else config
+        positions = getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None)
+        return positions if isinstance(positions, int) and positions > 0 else None
+
+    @property
+    def _vocabulary(self) -> int | None:
+        """Rows of the embedding; None where it does not tell."""
+        try:
+            rows = getattr(self.model.get_input_embeddings(), "num_embeddings", None)
+        except (AttributeError, NotImplementedError):
             return None
-        return positions if self.is_encoder_decoder else max(1, positions - self.settings.max_new_tokens)
+        return rows if isinstance(rows, int) and rows > 0 else None
+
+    def _check_vocabulary(self, encoded: Sequence[Encoded]) -> None:
+        """On a GPU a token that the model does not have would end the whole process, training and all."""
+        rows = self._vocabulary
+        highest = max((max(each.ids) for each in encoded), default=0)
+        if rows is not None and highest >= rows:
+            raise Skipped(
+                f"The tokenizer made token {highest}, and the model knows {rows:,} tokens. "
+                "Call model.resize_token_embeddings(len(tokenizer)) after adding tokens."
+            )
 
     @property
     def _pad_id(self) -> int:
+        """A token that the model has: masked ones are looked up too."""
+        rows = self._vocabulary
         for value in (getattr(self.tokenizer, "pad_token_id", None), getattr(self.tokenizer, "eos_token_id", None)):
-            if isinstance(value, int):
+            if isinstance(value, int) and (rows is None or value < rows):
                 return value
         return 0
 
@@ -169,7 +197,17 @@ class Generator:
         asked = given if isinstance(given, Mapping) else given.to_diff_dict() if given is not None else {}
         for name, value in asked.items():
             setattr(settings, name, value)
+        if settings.do_sample and "remove_invalid_values" not in asked:
+            # Drawing from NaN fails; on a GPU it would end the whole process.
+            settings.remove_invalid_values = True
+        self._fit(settings)
         return settings
+
+    def _fit(self, settings: Any) -> None:
+        """An answer longer than the model's positions would read past their end. Where it fits not at all, half is for the prompt."""
+        positions, asked = self._positions, settings.max_new_tokens
+        if positions is not None and isinstance(asked, int) and asked >= positions:
+            settings.max_new_tokens = max(1, positions - 1 if self.is_encoder_decoder else positions // 2)
 
     # --- Out ---------------------------------------------------------------------------------------------------------
     def _batches(self, encoded: Sequence[Encoded]) -> list[Output]:

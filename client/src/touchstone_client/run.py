@@ -134,8 +134,8 @@ class Run:
         if self.settings.is_disabled:
             self.info = StartInfo(self.settings.job_id, 0)
             return self.info
-        if self.info is not None:
-            return self.info
+        if self.info is not None and self._spool is not None:
+            return self.info  # after `finish` another training begins, which is an attempt of its own
         state = self._remembered()
         state.attempts += 1
         body = {
