@@ -3,15 +3,35 @@
 from collections.abc import Callable
 
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from rest_framework.exceptions import ValidationError
+
+from config.api import problem_response
+
+REASON = "The address holds the character NUL (%00). Leave it out."
 
 
 def refuse_nul(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware. PostgreSQL refuses to compare texts with NUL; bodies are checked where they are read, addresses here."""
 
     def answer(request: HttpRequest) -> HttpResponse:
-        if "\0" in request.path or any("\0" in value for values in request.GET.lists() for value in (values[0], *values[1])):
-            raise BadRequest("The address holds the character NUL (%00). Leave it out.")
-        return get_response(request)
+        where = _place_of_nul(request)
+        if where is None:
+            return get_response(request)
+        if not request.path.startswith("/api/"):
+            raise BadRequest(REASON)
+        problem = problem_response(ValidationError({where: REASON}), {})
+        assert problem is not None  # a validation error always has an answer
+        return JsonResponse(problem.data, status=problem.status_code, content_type=problem.content_type)
 
     return answer
+
+
+def _place_of_nul(request: HttpRequest) -> str | None:
+    """The parameter that holds the character, `path` where the path does; None where nothing does."""
+    if "\0" in request.path:
+        return "path"
+    for name, values in request.GET.lists():
+        if "\0" in name or any("\0" in value for value in values):
+            return name.replace("\0", "")
+    return None

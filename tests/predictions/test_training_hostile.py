@@ -128,5 +128,15 @@ def test_addresses_that_no_database_takes_find_nothing(client: Client, job: Trai
     assert client.get(f"/api/training/{path}").status_code in (200, 400, 404)
 
 
+def test_nul_in_an_address_of_the_api_is_a_problem_that_names_its_place(client: Client, job: TrainingJob) -> None:
+    by_path, by_parameter = client.get("/api/training/jobs/a%00b/"), client.get("/api/training/jobs/?project=%00")
+    assert [answer.json()["errors"][0]["field"] for answer in (by_path, by_parameter)] == ["path", "project"]
+
+
+def test_nul_in_the_address_of_a_page_is_a_page(client: Client) -> None:
+    answer = client.get("/jump/?q=%00")
+    assert (answer.status_code, answer["Content-Type"]) == (400, "text/html; charset=utf-8")
+
+
 def test_a_job_with_nul_in_its_id_is_not_begun(client: Client, job: TrainingJob) -> None:
     assert post(client, "jobs/a%00b/start/", {}).status_code in (400, 404)
