@@ -87,9 +87,11 @@ def find_version(project: Project, reference: str) -> PredictionSetVersion:
     match = SET_REFERENCE.fullmatch(reference)
     if not match:
         raise SetRefused(f"{reference!r} names no version of a set.", "Write name@3 or name@latest.")
-    versions = PredictionSetVersion.objects.filter(
-        prediction_set__project=project, prediction_set__name=match["name"]
-    ).select_related("prediction_set")
+    versions = (
+        PredictionSetVersion.objects.published()
+        .filter(prediction_set__project=project, prediction_set__name=match["name"])
+        .select_related("prediction_set")
+    )
     wanted = versions if match["version"] == "latest" else versions.filter(number=int(match["version"]))
     found = wanted.order_by("-number").first()
     if found is None:
@@ -98,7 +100,7 @@ def find_version(project: Project, reference: str) -> PredictionSetVersion:
 
 
 def _what_there_is(project: Project, name: str) -> str:
-    numbers = PredictionSetVersion.objects.filter(prediction_set__project=project, prediction_set__name=name)
+    numbers = PredictionSetVersion.objects.published().filter(prediction_set__project=project, prediction_set__name=name)
     known = [str(number) for number in numbers.order_by("number").values_list("number", flat=True)]
     if known:
         return f"Its versions are {', '.join(known)}."
@@ -117,9 +119,11 @@ def version_for_answers(job: TrainingJob, reference: str) -> PredictionSetVersio
         raise SetRefused(f"The name of a set has up to {LONGEST_NAME} characters.", "Give it a shorter name.")
     name = reference or f"answers of {job.job_id}"[:LONGEST_NAME]
     asked = PredictionSet.objects.get_or_create(project=job.project, name=name, defaults={"created_by": job.owner})[0]
-    versions = asked.versions.select_related("prediction_set")
+    versions = asked.versions.published().select_related("prediction_set")
     number = job.registered_sets.get(name)
     found = versions.filter(number=number).first() if number else versions.order_by("-number").first()
+    if found is None and asked.kind == SetKind.CURATED:
+        raise SetRefused(f"The curated set '{name}' has no published version yet.", "Publish its draft, then send again.")
     if found is None:
         found = PredictionSetVersion.objects.get_or_create(prediction_set=asked, number=1)[0]
     return found

@@ -44,6 +44,9 @@ class TextPrediction(models.Model):
     run = models.ForeignKey(PredictionRun, on_delete=models.CASCADE, related_name="texts", db_index=False)
     item = models.ForeignKey(PredictionSetItem, on_delete=models.CASCADE, related_name="+")
     sample_index = models.PositiveIntegerField()
+    rendered_prompt = models.TextField(
+        null=True, help_text="What the model read, where a template made another text of the prompt."
+    )
     prediction = models.TextField()
     references = models.JSONField(null=True, help_text="A list of texts, where they are others than the item's.")
     exact_match = models.FloatField(null=True)
@@ -70,3 +73,19 @@ class TextPrediction(models.Model):
 
     def __str__(self) -> str:
         return f"answer {self.pk}"
+
+
+class ImageOutcome(models.Model):
+    """What a run predicted in an image of a curated set, held against that item's validators. Written by `predictions.image_checks`."""
+
+    run = models.ForeignKey(PredictionRun, on_delete=models.CASCADE, related_name="image_outcomes", db_index=False)
+    item = models.ForeignKey(PredictionSetItem, on_delete=models.CASCADE, related_name="+")
+    passed = models.BooleanField(null=True, help_text="Whether all validators passed; null where none could be run.")
+    validations = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["run", "item"], name="one_outcome_per_run_and_item")]
+
+    def __str__(self) -> str:
+        return f"outcome {self.pk}"

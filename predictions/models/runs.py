@@ -70,6 +70,7 @@ class PredictionRun(models.Model):
     )
     totals = models.JSONField(default=dict, blank=True, editable=False, help_text="Sums of the scores, see predictions.totals.")
     score_version = models.CharField(max_length=20, blank=True, editable=False, help_text="Version of the score definitions.")
+    validator_version = models.CharField(max_length=20, blank=True, editable=False, help_text="Version of the validators.")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from accounts.models import Project, User
+from datasets.models import Sample
 
 
 class SetKind(models.TextChoices):
@@ -20,11 +21,12 @@ class PredictionSetQuerySet(models.QuerySet["PredictionSet"]):
 
 
 class PredictionSet(models.Model):
-    """A named set of questions. `sampled`: drawn from training data. `curated`: kept by people."""
+    """A named set of questions. `sampled`: drawn from training data. `curated`: a golden set, kept by people."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=10, choices=SetKind, default=SetKind.SAMPLED)
+    description = models.TextField(blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -38,16 +40,36 @@ class PredictionSet(models.Model):
         return self.name
 
 
+class PredictionSetVersionQuerySet(models.QuerySet["PredictionSetVersion"]):
+    def published(self) -> Self:
+        """What jobs may be asked: the frozen versions, and the open ones of sampled sets."""
+        return self.exclude(content_hash="", prediction_set__kind=SetKind.CURATED)
+
+
 class PredictionSetVersion(models.Model):
-    """The items at one time. With a content hash it never changes; without one it is open and grows as answers come in."""
+    """The items at one time. With a content hash it never changes, which the database holds it to.
+
+    Without one it is open: of a sampled set it grows as answers come in, of a curated set it is the draft that people edit.
+    """
 
     prediction_set = models.ForeignKey(PredictionSet, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     content_hash = models.CharField(max_length=64, blank=True, editable=False)
     item_count = models.PositiveIntegerField(default=0, editable=False)
+    validators = models.JSONField(default=list, blank=True, help_text="What every answer must satisfy, besides its item's own.")
+    pass_threshold = models.FloatField(
+        null=True, blank=True, help_text="The share of its validators' weight that an answer must satisfy; empty: all of it."
+    )
     source = models.CharField(max_length=500, blank=True, help_text="What it was drawn from.")
     seed = models.BigIntegerField(null=True, blank=True)
+    note = models.CharField(max_length=500, blank=True, help_text="What changed, in the words of who published it.")
     created_at = models.DateTimeField(auto_now_add=True)
+    published_at = models.DateTimeField(null=True, blank=True, editable=False)
+    published_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+
+    objects = PredictionSetVersionQuerySet.as_manager()
 
     class Meta:
         ordering = ["prediction_set", "-number"]
@@ -57,6 +79,13 @@ class PredictionSetVersion(models.Model):
                 fields=["prediction_set", "content_hash"],
                 condition=~models.Q(content_hash=""),
                 name="version_content_per_set",
+            ),
+            models.UniqueConstraint(
+                fields=["prediction_set"], condition=models.Q(content_hash=""), name="one_open_version_per_set"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(pass_threshold=None) | models.Q(pass_threshold__gte=0, pass_threshold__lte=1),
+                name="pass_threshold_is_a_share",
             ),
         ]
 
@@ -69,19 +98,31 @@ class PredictionSetVersion(models.Model):
 
 
 class PredictionSetItem(models.Model):
-    """One question: a prompt or messages, and the references that an answer is held against. `key` names its content."""
+    """One question: a prompt, messages or an image, and what an answer is held against. `key` names its content.
+
+    An image's truth is its annotations; where the image is deleted, `metadata` still names it. Items of a version that has
+    a content hash cannot be changed: a trigger in the database refuses it.
+    """
 
     version = models.ForeignKey(PredictionSetVersion, on_delete=models.CASCADE, related_name="items", db_index=False)
     key = models.CharField(max_length=120)
     sample_index = models.PositiveIntegerField(help_text="Its place when it was drawn; for display only.")
     prompt = models.TextField(null=True, blank=True)
     messages = models.JSONField(null=True, blank=True)
+    sample = models.ForeignKey(Sample, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     references = ArrayField(models.TextField(), default=list, blank=True)
+    validators = models.JSONField(default=list, blank=True)
+    tags = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    weight = models.FloatField(default=1.0, help_text="How much it counts in the set's pass rate.")
+    notes = models.TextField(blank=True)
     metadata = models.JSONField(default=dict, blank=True)
 
     class Meta:
         ordering = ["version", "sample_index", "pk"]
-        constraints = [models.UniqueConstraint(fields=["version", "key"], name="item_key_per_version")]
+        constraints = [
+            models.UniqueConstraint(fields=["version", "key"], name="item_key_per_version"),
+            models.CheckConstraint(condition=models.Q(weight__gt=0), name="item_weight_above_zero"),
+        ]
         indexes = [models.Index(fields=["key"], name="item_by_key")]
 
     def __str__(self) -> str:

@@ -65,8 +65,10 @@ def filled() -> TrainingJob:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM predictions_predictionsetitem WHERE version_id = %s", [version.pk])
         cursor.execute(
-            'INSERT INTO predictions_predictionsetitem (version_id, key, sample_index, prompt, messages, "references", metadata)'
-            " SELECT %s, md5(n::text), n, 'Say it again, number ' || n, NULL, ARRAY['the true answer number ' || n], '{}'"
+            'INSERT INTO predictions_predictionsetitem (version_id, key, sample_index, prompt, messages, "references", metadata,'
+            " validators, tags, weight, notes)"
+            " SELECT %s, md5(n::text), n, 'Say it again, number ' || n, NULL, ARRAY['the true answer number ' || n], '{}',"
+            " '[]', '{}', 1, ''"
             " FROM generate_series(0, %s) n",
             [version.pk, ITEMS - 1],
         )
