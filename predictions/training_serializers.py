@@ -166,6 +166,11 @@ class CheckpointSerializer(serializers.ModelSerializer):
         model = Checkpoint
         fields = ["id", "path", "epoch", "step", "metrics", "created_at"]
         read_only_fields = ["id", "created_at"]
+        extra_kwargs = {
+            "path": {"required": True, "allow_blank": False},
+            "epoch": {"required": True, "allow_null": False},
+            "step": {"required": True, "allow_null": False},
+        }
 
 
 class AnswerSerializer(serializers.Serializer):
