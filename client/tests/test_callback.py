@@ -260,6 +260,13 @@ def test_a_failed_firing_does_not_kill_a_trainer_that_chooses_by_it(monkeypatch:
     assert trainer.state.epoch == 2 and math.isinf(trainer.state.best_metric)
 
 
+def test_a_trainer_that_chooses_by_it_trains_on_where_touchstone_is_off(caplog: pytest.LogCaptureFixture) -> None:
+    chosen = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    trainer = make_trainer(make_callback(mode="disabled"), metric_for_best_model="touchstone_token_f1", **chosen)
+    trainer.train()
+    assert (trainer.state.epoch, trainer.state.best_model_checkpoint) == (2, None) and "Touchstone is off" in caplog.text
+
+
 # --- What it costs ---------------------------------------------------------------------------------------------------------------
 def test_too_much_overhead_makes_it_rarer() -> None:
     trained(make_callback(every=1, max_overhead=0.2))
