@@ -42,20 +42,22 @@ def test_every_module_is_in_its_own_mode_again() -> None:
 
 
 def states() -> tuple[Any, ...]:
-    return random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    _, words, *place = numpy.random.get_state()
+    return random.getstate(), words.tolist(), place, torch.get_rng_state().tolist()
 
 
 @pytest.mark.parametrize("sampled", [None, {"do_sample": True, "temperature": 1.5}])
 def test_all_random_generators_are_where_they_were(sampled: Any) -> None:
+    generator = make(generation_config=sampled)
     before = states()
-    make(generation_config=sampled).generate(ITEMS)
+    generator.generate(ITEMS)
     assert states() == before
 
 
 def test_all_is_restored_after_an_error_too() -> None:
     model = make_model().train()
     before = states()
-    model.generate = lambda **_: (torch.rand(3), 1 / 0)
+    model.generate = lambda **_: (torch.rand(3), numpy.random.rand(3), random.random(), 1 / 0)
     with pytest.raises(ZeroDivisionError):
         make(model).generate(ITEMS)
     assert (model.training, states()) == (True, before)
