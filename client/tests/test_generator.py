@@ -77,6 +77,16 @@ def test_the_tokenizer_and_the_configurations_stay() -> None:
     assert (model.config.to_dict(), model.generation_config.to_dict()) == before
 
 
+def test_the_model_s_own_way_of_answering_is_not_ours() -> None:
+    plain = [output.text for output in make().generate(ITEMS)]
+    model = make_model()
+    model.generation_config.update(do_sample=True, temperature=9.0, top_k=1, num_beams=3, max_length=8)
+    generator = make(model)
+    assert [output.text for output in generator.generate(ITEMS)] == plain
+    asked = {name: getattr(generator.settings, name) for name in ("do_sample", "num_beams", "max_length", "temperature", "top_k")}
+    assert asked == {"do_sample": False, "num_beams": 1, "max_length": None, "temperature": None, "top_k": None}
+
+
 def test_the_cache_is_used_where_the_training_has_it_switched_off() -> None:
     model = make_model(use_cache=False)
     widths = []
@@ -104,7 +114,14 @@ def test_half_models_answer(dtype: torch.dtype, mixed: str) -> None:
         for name, module in model.named_modules():
             if name.endswith("norm"):
                 module.float()
+    forward, dtypes = model.forward, set()
+    model.forward = lambda *args, **kwargs: (dtypes.add(autocast_dtype()), forward(*args, **kwargs))[1]
     assert len(make(model).generate(ITEMS)) == 5
+    assert dtypes == {None if mixed == "pure" else dtype}
+
+
+def autocast_dtype() -> torch.dtype | None:
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
 
 
 def test_a_float32_model_under_autocast_answers() -> None:
