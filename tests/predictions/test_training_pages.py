@@ -304,6 +304,13 @@ def test_the_story_of_an_item(client: Client, job: TrainingJob) -> None:
     assert text.count('data-outcome="wrong"') >= 3
 
 
+def test_the_items_of_all_sets_are_listed(client: Client, job: TrainingJob) -> None:
+    make_firing(job, 1, [make_answer(0, "right")], prediction_set="one")
+    make_firing(job, 1, [make_answer(1, "wrong")], prediction_set="two")
+    listed = client.get(reverse("training:items", args=[job.pk])).context["page"]
+    assert [[solved for _, solved in item.strip] for item in listed] == [[True, None], [None, False]]
+
+
 def test_an_item_that_was_never_asked_is_not_found(client: Client, job: TrainingJob) -> None:
     assert client.get(reverse("training:item", args=[job.pk, "none"])).status_code == 404
 
