@@ -85,7 +85,9 @@ def test_the_model_s_own_way_of_answering_is_not_ours() -> None:
     model.generation_config.update(do_sample=True, temperature=9.0, top_k=1, num_beams=3, max_length=8)
     generator = make(model)
     assert [output.text for output in generator.generate(ITEMS)] == plain
-    asked = {name: getattr(generator.settings, name) for name in ("do_sample", "num_beams", "max_length", "temperature", "top_k")}
+    asked = {
+        name: getattr(generator.settings, name) for name in ("do_sample", "num_beams", "max_length", "temperature", "top_k")
+    }
     assert asked == {"do_sample": False, "num_beams": 1, "max_length": None, "temperature": None, "top_k": None}
 
 
