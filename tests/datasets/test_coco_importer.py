@@ -398,7 +398,7 @@ def test_a_duplicate_image_is_rejected_and_a_duplicate_annotation_id_noticed(tmp
 def test_a_results_list_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match="JSON list") as refused:
         read(tmp_path, [])
-    assert "results file" in refused.value.remedy
+    assert "as predictions" in refused.value.remedy
 
 
 def test_images_are_found_by_name_and_base_name(tmp_path: Path) -> None:
