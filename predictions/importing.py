@@ -18,7 +18,7 @@ from datasets.importers.ids import shift_between
 from datasets.importers.problems import ImportRefused, ProblemLog
 from datasets.models import Category, Dataset, JobStatus, Sample, Split
 from datasets.runner import Heartbeat, JobCancelled
-from predictions import copying, examination
+from predictions import copying, examination, image_checks
 from predictions.coco_results import Truth, id_map
 from predictions.models import PredictedObject, PredictionImport, PredictionRun, RunStatus
 from predictions.results_files import ResultsFile
@@ -69,6 +69,7 @@ def _store(job: PredictionImport, results: ResultsFile) -> None:
         _refuse_where_nothing_fits(tally, problems)
         _warn_of_shifts(run, truth, tally, problems)
         _complete(run, tally, problems)
+        image_checks.check_run(run)
         _settle(job, run, tally, problems)
 
 
