@@ -1,7 +1,7 @@
-"""YAML of strangers: read by the safe loader, within limits of size, depth and what aliases unfold to. Pure."""
+"""YAML: that of strangers is read by the safe loader, within limits of size, depth and what aliases unfold to. Pure."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -28,8 +28,26 @@ Loader.yaml_implicit_resolvers = {
     first: [(tag, rule) for tag, rule in rules if tag.rsplit(":", 1)[1] not in ("timestamp", "bool", "int")]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-Loader.add_implicit_resolver("tag:yaml.org,2002:bool", BOOLEAN, list("tTfF"))
-Loader.add_implicit_resolver("tag:yaml.org,2002:int", WHOLE, list("-+0123456789"))
+Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(cast(yaml.ScalarNode, node))))
+
+
+class Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks; words that either version of YAML reads as something else in quotes."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for kind in (Loader, Dumper):
+    kind.add_implicit_resolver("tag:yaml.org,2002:bool", BOOLEAN, list("tTfF"))
+    kind.add_implicit_resolver("tag:yaml.org,2002:int", WHOLE, list("-+0123456789"))
+
+
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+Dumper.add_representer(str, _write_text)
 
 
 def load(text: str) -> tuple[Any, list[int]]:
@@ -54,6 +72,10 @@ def load(text: str) -> tuple[Any, list[int]]:
         raise YamlRefused("It is nested too deeply.") from None
 
 
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
 def _check_size(text: str) -> None:
     """Over the events, before anything is built: an alias counts as all that it stands for."""
     sizes: dict[str, int] = {}
@@ -62,7 +84,7 @@ def _check_size(text: str) -> None:
     for event in yaml.parse(text, Loader=Loader):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise YamlRefused(f"The alias *{event.anchor} stands inside what it names.", event.start_mark.line + 1)
+                raise YamlRefused(f"The alias *{event.anchor} stands inside what it names.", _line(event))
             total += sizes[event.anchor]
         elif isinstance(event, yaml.CollectionStartEvent):
             open_nodes.append((event.anchor, total))
@@ -76,9 +98,14 @@ def _check_size(text: str) -> None:
             if event.anchor:
                 sizes[event.anchor] = 1
         if len(open_nodes) > DEEPEST:
-            raise YamlRefused(f"It is nested more than {DEEPEST} levels deep.", event.start_mark.line + 1)
+            raise YamlRefused(f"It is nested more than {DEEPEST} levels deep.", _line(event))
         if total > MOST_NODES:
-            raise YamlRefused(f"It holds more than {MOST_NODES:,} values, aliases unfolded.", event.start_mark.line + 1)
+            raise YamlRefused(f"It holds more than {MOST_NODES:,} values, aliases unfolded.", _line(event))
+
+
+def dump(document: Any) -> str:
+    text: str = yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
 
 
 def _lines(root: Any) -> list[int]:

@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from predictions.answers import is_conversation
 from predictions.set_files.assertions import as_assertion, as_validator
 from predictions.set_files.base import (
@@ -24,7 +22,7 @@ from predictions.set_files.base import (
     checked_threshold,
     made_item,
 )
-from predictions.set_files.guarded_yaml import YamlRefused, load
+from predictions.set_files.guarded_yaml import YamlRefused, dump, load
 
 QUESTION_VARS = ("prompt", "messages", "question", "query", "input", "instruction", "text")
 REFERENCE_VARS = ("reference", "references", "ground_truth", "expected", "expected_output", "answer", "target")
@@ -75,7 +73,9 @@ def _tests(given: Any, lines: list[int], reading: Reading) -> Iterator[tuple[int
             continue
         found = reading.files(path.removeprefix("file://")[:LONGEST_PATTERN])
         if not found:
-            remedy = "Import the test files themselves, or use manage.py import_prediction_set, which reads files beside this one."
+            remedy = (
+                "Import the test files themselves, or use manage.py import_prediction_set, which reads files beside this one."
+            )
             reading.refuse(f"The tests in {path!r} are not part of this file.", remedy, row, "tests")
         for name, text in found:
             if not name.lower().endswith((".yaml", ".yml")):
@@ -247,20 +247,6 @@ def _as_text(value: Any) -> str:
 
 
 # --- Writing -----------------------------------------------------------------------------------------------------------------
-class Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks; the same list twice is written twice."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-Dumper.add_representer(str, _write_text)
-
-
 def write(content: SetContent) -> str:
     """A config that promptfoo can run once it has providers."""
     document: dict[str, Any] = {"prompts": ["{{prompt}}"]}
@@ -272,7 +258,7 @@ def write(content: SetContent) -> str:
     if default:
         document["defaultTest"] = default
     document["tests"] = [_as_test(item) for item in content.items]
-    return yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return dump(document)
 
 
 def _as_test(item: ItemRecord) -> dict[str, Any]:
