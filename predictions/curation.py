@@ -419,6 +419,10 @@ class SetDiff:
         return not (self.added or self.removed or self.changed or self.rules)
 
 
+def json_line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 def diff(old: PredictionSetVersion | None, new: PredictionSetVersion) -> SetDiff:
     """What `new` holds that `old` does not, and the other way round, matched by key; against nothing, all is added."""
     before = content_of(old) if old is not None else SetContent()

@@ -1,5 +1,6 @@
 """Texts, scores and outcomes as the pages of training jobs show them."""
 
+import json
 from typing import Any
 
 from django import template
@@ -32,6 +33,17 @@ def at(mapping: dict[str, Any], key: str) -> Any:
 def every(query: QueryDict, name: str) -> list[str]:
     """All values of a name in the address."""
     return query.getlist(name)
+
+
+@register.filter
+def validator_words(validator: dict[str, Any]) -> str:
+    """A validator on one line, such as "not contains: Sorry"."""
+    rest = {name: value for name, value in validator.items() if name not in ("type", "not", "value")}
+    value = validator.get("value")
+    words = f"{'not ' if validator.get('not') else ''}{validator.get('type', '')}"
+    if value is not None:
+        words += f": {value if isinstance(value, (str, int, float)) else json.dumps(value, ensure_ascii=False)}"
+    return words + "".join(f", {name} {inner}" for name, inner in rest.items())
 
 
 @register.filter
