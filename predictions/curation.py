@@ -75,6 +75,11 @@ def create_set(project: Project, user: User | None, name: str, description: str 
     return made
 
 
+def golden_sets(project: Project) -> "QuerySet[PredictionSet]":
+    """Those that a selection may be added to, newest first."""
+    return PredictionSet.objects.filter(project=project, kind=SetKind.CURATED).only("name").order_by("-pk")[:100]
+
+
 def draft_of(asked: PredictionSet) -> PredictionSetVersion | None:
     return asked.versions.filter(content_hash="").first() if asked.kind == SetKind.CURATED else None
 

@@ -62,11 +62,21 @@ class PanelForm(forms.Form):
         super().__init__(*args, **kwargs)
         versions = PredictionSetVersion.objects.filter(prediction_set__project=project).exclude(content_hash="")
         named = versions.select_related("prediction_set").order_by("prediction_set__name", "-number")
-        choices = [(str(version), f"{version} · {version.item_count:,} items") for version in named[:500]]
+        shown = list(named[:500])
+        newest = {version.prediction_set_id: version for version in reversed(shown)}
+        latest = {f"{version.prediction_set}@latest": version for version in newest.values()}
+        choices = [
+            *(
+                (name, f"{name} · now {version.number}, {version.item_count:,} items")
+                for name, version in sorted(latest.items())
+            ),
+            *((str(version), f"{version} · {version.item_count:,} items") for version in shown),
+        ]
         chooser = self.fields["prediction_set"]
         assert isinstance(chooser, forms.ChoiceField)
         chooser.choices = [("", "Choose a set" if choices else "This project has no sets yet"), *choices]
-        self.set_sizes = {str(version): version.item_count for version in named[:500]}
+        self.set_sizes = {str(version): version.item_count for version in shown}
+        self.set_sizes |= {name: version.item_count for name, version in latest.items()}
 
     def clean_validators(self) -> list[dict[str, Any]]:
         found = [as_validator(line) for line in self.cleaned_data["validators"].splitlines() if line.strip()]

@@ -1,6 +1,8 @@
 // Items of sets: ticked rows and the bar below them, and examples of validators. Pages that collect for a golden set share it.
 
-const boxes = (form) => [...form.querySelectorAll("[data-select]"), ...document.querySelectorAll(`[data-select][form="${form.id || "-"}"]`)];
+// The bar's form stands beside the table, so that rows may hold forms of their own; boxes name it.
+const belonging = (form, kind) => [...form.elements].filter((each) => each.matches(kind));
+const boxes = (form) => belonging(form, "[data-select]");
 
 function showSelection(form) {
   const bar = form.querySelector("[data-selection-bar]");
@@ -8,7 +10,7 @@ function showSelection(form) {
   const count = boxes(form).filter((box) => box.checked).length;
   bar.hidden = !count;
   bar.querySelector("[data-selection-count]").textContent = `${count} selected`;
-  const all = form.querySelector("[data-select-all]");
+  const [all] = belonging(form, "[data-select-all]");
   if (all) {
     all.checked = count > 0 && count === boxes(form).length;
     all.indeterminate = count > 0 && !all.checked;
