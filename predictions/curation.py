@@ -60,8 +60,7 @@ class Changed:
 def create_set(project: Project, user: User | None, name: str, description: str = "") -> PredictionSet:
     """An empty curated set with an empty draft. Raises SetRefused for a name that cannot be, SetConflict for one in use."""
     name = name.strip()
-    if not SET_REFERENCE.fullmatch(f"{name}@latest") or not name.isprintable():
-        raise SetRefused(f"{name[:120]!r} cannot name a set.", "Use 1 to 119 characters, without @ and line breaks.")
+    check_name(name)
     try:
         with transaction.atomic():
             made = PredictionSet.objects.create(
@@ -73,6 +72,12 @@ def create_set(project: Project, user: User | None, name: str, description: str 
             f"The project {project.name} has a set '{name}' already.", "Use that one, or choose another name."
         ) from None
     return made
+
+
+def check_name(name: str) -> None:
+    """Raises SetRefused for a name that jobs could not say."""
+    if not SET_REFERENCE.fullmatch(f"{name}@latest") or not name.isprintable():
+        raise SetRefused(f"{name[:120]!r} cannot name a set.", "Use 1 to 119 characters, without @ and line breaks.")
 
 
 def golden_sets(project: Project) -> "QuerySet[PredictionSet]":
@@ -123,10 +128,11 @@ def _lock(asked: PredictionSet) -> None:
         )
 
 
-def _locked_draft(asked: PredictionSet) -> PredictionSetVersion:
+def locked_draft(asked: PredictionSet, expected: PredictionSetVersion | None = None) -> PredictionSetVersion:
+    """The set's draft, for changes within a transaction. Raises SetConflict where it is gone, or another than expected."""
     _lock(asked)
     draft = draft_of(asked)
-    if draft is None:
+    if draft is None or (expected is not None and draft.pk != expected.pk):
         raise SetConflict(
             f"'{asked.name}' has no draft; it may have been published meanwhile.", "Begin a draft, then change it."
         )
@@ -136,7 +142,7 @@ def _locked_draft(asked: PredictionSet) -> PredictionSetVersion:
 @transaction.atomic
 def discard_draft(asked: PredictionSet) -> int:
     """Forget the draft; the number of its items. Published versions stay."""
-    draft = _locked_draft(asked)
+    draft = locked_draft(asked)
     count = draft.items.all()._raw_delete(asked._state.db or "default")
     draft.delete()
     return int(count)
@@ -145,7 +151,7 @@ def discard_draft(asked: PredictionSet) -> int:
 @transaction.atomic
 def set_rules(asked: PredictionSet, rules: Sequence[Mapping[str, Any]], pass_threshold: float | None) -> PredictionSetVersion:
     """What every answer to the draft must satisfy. Raises SetRefused for bad validators."""
-    draft = _locked_draft(asked)
+    draft = locked_draft(asked)
     wrong = validators.check(rules)
     if wrong:
         raise SetRefused(" ".join(wrong), "Correct the validators of the set.")
@@ -201,8 +207,7 @@ def put_items(asked: PredictionSet, records: Sequence[ItemRecord], *, updates: b
     fresh: list[PredictionSetItem] = []
     changed: list[PredictionSetItem] = []
     same = 0
-    last = draft.items.aggregate(last=Max("sample_index"))["last"]
-    place = 0 if last is None else last + 1
+    place = next_place(draft)
     for record in {record.key: record for record in records}.values():
         item = known.get(record.key)
         if item is None:
@@ -217,7 +222,7 @@ def put_items(asked: PredictionSet, records: Sequence[ItemRecord], *, updates: b
     PredictionSetItem.objects.bulk_create(fresh, batch_size=BATCH)
     if changed:
         PredictionSetItem.objects.bulk_update(changed, WRITTEN, batch_size=BATCH)
-    _recount(draft)
+    recount(draft)
     return Changed(added=len(fresh), updated=len(changed), same=same)
 
 
@@ -273,7 +278,12 @@ def _check_room(count: int) -> None:
         )
 
 
-def _recount(draft: PredictionSetVersion) -> None:
+def next_place(draft: PredictionSetVersion) -> int:
+    last = draft.items.aggregate(last=Max("sample_index"))["last"]
+    return 0 if last is None else last + 1
+
+
+def recount(draft: PredictionSetVersion) -> None:
     draft.item_count = draft.items.count()
     draft.save(update_fields=["item_count"])
 
@@ -284,13 +294,13 @@ def edit_item(asked: PredictionSet, key: str, record: ItemRecord) -> PredictionS
 
     Raises SetRefused where there is no such item, or where another has the new key.
     """
-    draft = _locked_draft(asked)
+    draft = locked_draft(asked)
     item = draft.items.select_related("sample").filter(key=key).first()
     if item is None:
         raise SetConflict(f"The draft of '{asked.name}' holds no item '{key}' any more.", "Look at the draft anew.")
     before = as_record(item)
-    followed = key == key_of(before.prompt, before.messages, before.image) and record.key == key
-    item.key = key_of(record.prompt, record.messages, record.image) if followed else record.key
+    followed = key == key_of_record(before) and record.key == key
+    item.key = key_of_record(record) if followed else record.key
     if item.key != key and draft.items.filter(key=item.key).exists():
         raise SetConflict(f"The draft holds another item '{item.key}' already.", "Change that one, or choose another key.")
     _fill(item, record, _samples(asked, [record]))
@@ -301,9 +311,9 @@ def edit_item(asked: PredictionSet, key: str, record: ItemRecord) -> PredictionS
 @transaction.atomic
 def remove_items(asked: PredictionSet, keys: Collection[str]) -> int:
     """Take items out of the draft; how many there were."""
-    draft = _locked_draft(asked)
+    draft = locked_draft(asked)
     count = draft.items.filter(key__in=list(keys)).delete()[0]
-    _recount(draft)
+    recount(draft)
     return count
 
 
@@ -315,7 +325,7 @@ def import_content(asked: PredictionSet, content: SetContent, *, replaces: bool)
     if replaces:
         gone = draft.items.exclude(key__in=[record.key for record in content.items])
         removed = gone.delete()[0]
-        _recount(draft)
+        recount(draft)
     if replaces or content.validators or content.pass_threshold is not None:
         set_rules(asked, content.validators, content.pass_threshold)
     done = put_items(asked, content.items)
@@ -330,6 +340,11 @@ def _follow_order(draft: PredictionSetVersion, records: Sequence[ItemRecord]) ->
     for item in items:
         item.sample_index = places[item.key]
     PredictionSetItem.objects.bulk_update(items, ["sample_index"], batch_size=BATCH)
+
+
+def key_of_record(record: ItemRecord) -> str:
+    """The key that its question has where none is given."""
+    return key_of(record.prompt, record.messages, record.image)
 
 
 # --- Publishing --------------------------------------------------------------------------------------------------------------
@@ -371,7 +386,7 @@ def publish(asked: PredictionSet, user: User | None, note: str = "") -> Predicti
 
     Raises SetRefused for an empty draft and bad validators, SetConflict for no draft and for content that a version has already.
     """
-    draft = _locked_draft(asked)
+    draft = locked_draft(asked)
     content = content_of(draft)
     if not content.items:
         raise SetRefused(f"The draft of '{asked.name}' holds no items.", "Add items, then publish.")
