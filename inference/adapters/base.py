@@ -136,5 +136,7 @@ class Adapter(ABC):
 def timed(results: Sequence[InferenceResult], before: float, forward: float, after: float) -> list[InferenceResult]:
     """The results with a batch's seconds of each part shared equally, as ms."""
     each = 1000 / max(1, len(results))
-    times = {"preprocess_ms": before * each, "inference_ms": forward * each, "postprocess_ms": after * each}
-    return [replace(result, **times) for result in results]
+    return [
+        replace(result, preprocess_ms=before * each, inference_ms=forward * each, postprocess_ms=after * each)
+        for result in results
+    ]
