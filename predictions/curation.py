@@ -408,7 +408,8 @@ def _check_validators(content: SetContent) -> None:
     """They may have been fine when they were stored, and be unknown to the validators of today."""
     wrong = [f"The set's {reason}" for reason in validators.check(content.validators)]
     for record in content.items:
-        wrong += [f"Item '{record.key}': {reason}" for reason in validators.check(record.validators)]
+        applies_to = validators.IMAGE if record.image else validators.TEXT
+        wrong += [f"Item '{record.key}': {reason}" for reason in validators.check(record.validators, applies_to)]
         if len(wrong) >= 5:
             break
     if wrong:

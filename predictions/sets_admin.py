@@ -166,7 +166,7 @@ class PredictionSetAdmin(admin.ModelAdmin):
     def import_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """A file into the draft: all of it or nothing."""
         asked = get_object_or_404(PredictionSet.objects.select_related("project"), pk=pk, kind=SetKind.CURATED)
-        form = ImportForm(request.POST or None, request.FILES or None)
+        form = ImportForm(*((request.POST, request.FILES) if request.method == "POST" else ()))
         if request.method == "POST" and form.is_valid():
             try:
                 self._import(request, asked, form.cleaned_data)

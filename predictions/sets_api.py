@@ -149,7 +149,7 @@ class SetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         operation_id="sets_draft_items_remove",
         summary="Take items out of the draft",
         parameters=[OpenApiParameter("key", str, many=True, required=True, description="Keys of the items.")],
-        responses=shapes.ChangedSerializer,
+        responses={200: shapes.ChangedSerializer},
     )
     @draft_items.mapping.delete
     def remove_items(self, request: Request, pk: str) -> Response:

@@ -6,23 +6,31 @@ from typing import Any
 from django import forms
 from django.conf import settings
 
-from predictions import set_files
+from predictions import set_files, validators
 from predictions.curation import as_record
 from predictions.models import PredictionSetItem, PredictionSetVersion
 from predictions.set_files.base import BadField, ItemRecord, checked_threshold, checked_validators, made_item
 from predictions.set_imports import MODES
 
 CODE = {"rows": 5, "spellcheck": "false", "class": "code-field"}
-# Shown beside the field; a click puts one in.
-EXAMPLES: list[tuple[str, dict[str, Any]]] = [
-    ("contains a text", {"type": "icontains", "value": "refund"}),
-    ("does not contain", {"type": "icontains", "value": "as an AI", "not": True}),
-    ("is exactly", {"type": "equals", "value": "42"}),
-    ("begins with", {"type": "starts_with", "value": "Dear"}),
-    ("matches", {"type": "regex", "value": "^\\d{4}-\\d{2}-\\d{2}$"}),
-    ("is JSON", {"type": "is_json"}),
-    ("at most so long", {"type": "max_length", "value": 200}),
-]
+# What an example needs besides the value that its kind names.
+MORE_OF_EXAMPLES: dict[str, dict[str, Any]] = {
+    "levenshtein": {"threshold": 2},
+    "score": {"threshold": 50},
+    "iou_at_least": {"threshold": 0.5},
+}
+
+
+def examples_of(applies_to: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Of every type of validator its name, what it means, and one to put into the field."""
+    found = []
+    for name in validators.types(applies_to):
+        kind = validators.find(name)[0]
+        example = {"type": name, **({} if kind is None or kind.example is None else {"value": kind.example})}
+        example |= MORE_OF_EXAMPLES.get(name, {})
+        if kind is not None and not validators.check([example]):
+            found.append((name, kind.meaning, example))
+    return found
 
 
 def as_json(value: Any) -> str:

@@ -43,7 +43,7 @@ def as_validator(assertion: Any) -> dict[str, Any] | str:
         found["weight"] = assertion["weight"]
     if negated:
         found["not"] = True
-    wrong = validators.check([found])
+    wrong = validators.check([found], validators.TEXT)
     return found if not wrong else wrong[0].removeprefix("validator 1: ")
 
 
@@ -73,8 +73,9 @@ def _plain(value: Any) -> Any:
 
 def as_assertion(validator: dict[str, Any]) -> dict[str, Any]:
     """promptfoo's word for a validator; what it has none for keeps our name, which reads as such there."""
-    kind = validator["type"]
+    kind = validator["type"].removeprefix("not_")
+    turned = (kind != validator["type"]) is not bool(validator.get("not"))
     name = "is-json" if kind == "json_schema" else next((theirs for theirs, ours in NAMES.items() if ours == kind), kind)
-    found: dict[str, Any] = {"type": f"not-{name}" if validator.get("not") else name}
+    found: dict[str, Any] = {"type": f"not-{name}" if turned else name}
     found |= {field: value for field, value in validator.items() if field not in ("type", "not")}
     return found

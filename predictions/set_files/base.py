@@ -8,6 +8,7 @@ from typing import Any
 from predictions import validators
 from predictions.answers import LONGEST_KEY, MOST_CHARACTERS, is_conversation, storable, storable_json
 from predictions.item_keys import content_key
+from predictions.validators import IMAGE, TEXT
 
 MOST_ITEMS = 10_000
 MOST_PROBLEMS = 20
@@ -169,7 +170,7 @@ def made_item(
         messages=messages,
         image=image,
         references=checked_references(references),
-        validators=checked_validators(validators),
+        validators=checked_validators(validators, IMAGE if image else TEXT),
         tags=checked_tags(tags),
         weight=checked_weight(weight),
         notes=_checked_text("notes", notes),
@@ -217,13 +218,14 @@ def checked_references(value: Any) -> list[str]:
     return [_checked_text("references", text) for text in texts]
 
 
-def checked_validators(value: Any) -> list[dict[str, Any]]:
+def checked_validators(value: Any, applies_to: str | None = None) -> list[dict[str, Any]]:
+    """`applies_to` is what they must be for, text or image; None: either."""
     if value is None:
         return []
     if not isinstance(value, (list, tuple)):
         raise BadField("validators", "It must be a list of objects.", 'Write [{"type": "contains", "value": "42"}].')
     found: list[dict[str, Any]] = storable_json(list(value))
-    wrong = validators.check(found)
+    wrong = validators.check(found, applies_to)
     if wrong:
         raise BadField("validators", " ".join(wrong), "Correct the validators.")
     return found

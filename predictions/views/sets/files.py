@@ -21,7 +21,7 @@ from predictions.sets_access import get_set, get_version
 from predictions.sets_downloads import download
 from predictions.sets_forms import ImportFileForm, LeakageForm
 from predictions.training_sources import training_file
-from predictions.views.sets.pages import INVALID, frame
+from predictions.views.sets.pages import INVALID, frame, posted
 
 SHOWN = 20
 
@@ -33,7 +33,7 @@ def import_file(request: HttpRequest, pk: int) -> HttpResponse:
     if not asked.is_curated:
         messages.error(request, f"'{asked.name}' is drawn from training data. Import into a curated set.")
         return redirect(asked)
-    form = ImportFileForm(request.POST or None, request.FILES or None)
+    form = ImportFileForm(*posted(request))
     context: dict[str, Any] = {
         **frame(asked),
         "form": form,
@@ -129,7 +129,7 @@ def leaks(request: HttpRequest, pk: int) -> HttpResponse:
         ("draft" if each.is_open and asked.is_curated else str(each.number), f"{each} · {each.item_count:,} items")
         for each in asked.versions.select_related("prediction_set")
     ]
-    form = LeakageForm(request.POST or None, request.FILES or None, versions)
+    form = LeakageForm(*posted(request), versions)
     context: dict[str, Any] = {**frame(asked), "form": form, "roots": settings.IMPORT_ROOTS}
     if request.method == "POST" and form.is_valid():
         try:

@@ -19,7 +19,8 @@ from predictions.prediction_sets import SetRefused
 from predictions.set_files import SetFileRefused
 from predictions.set_files.base import ItemRecord
 from predictions.sets_access import get_set, get_version
-from predictions.sets_forms import EXAMPLES, ItemForm
+from predictions.sets_forms import ItemForm, examples_of
+from predictions.validators import IMAGE, TEXT
 from predictions.views.sets.pages import INVALID, frame, is_fragment, refused
 
 MOST_SELECTED = 1000
@@ -46,7 +47,8 @@ def item_add(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _form_context(asked: PredictionSet, form: ItemForm, item: PredictionSetItem | None) -> dict[str, Any]:
-    return {**frame(asked), "form": form, "item": item, "examples": EXAMPLES}
+    applies_to = IMAGE if form.before and form.before.image else TEXT
+    return {**frame(asked), "form": form, "item": item, "examples": examples_of(applies_to)}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -102,6 +102,11 @@ def set_page(request: HttpRequest, pk: int) -> HttpResponse:
     return response
 
 
+def posted(request: HttpRequest) -> tuple[Any, Any]:
+    """Fields and files of a form that was sent, None and None before."""
+    return (request.POST, request.FILES) if request.method == "POST" else (None, None)
+
+
 def frame(asked: PredictionSet) -> dict[str, Any]:
     """What every page of a set shows."""
     return {"set": asked, "project": asked.project, "api_url": f"/api/sets/{asked.pk}/"}

@@ -12,7 +12,8 @@ from predictions import curation
 from predictions.curation import COMPARED, SetDiff
 from predictions.prediction_sets import SetRefused
 from predictions.sets_access import get_set, get_version
-from predictions.sets_forms import EXAMPLES, RulesForm
+from predictions.sets_forms import RulesForm, examples_of
+from predictions.validators import IMAGE, TEXT
 from predictions.versions_compared import compared
 from predictions.views.sets.pages import INVALID, frame, refused
 
@@ -60,7 +61,7 @@ def rules(request: HttpRequest, pk: int) -> HttpResponse:
         asked.save(update_fields=["description"])
         messages.success(request, "Saved in the draft.")
         return redirect(asked)
-    context = {**frame(asked), "form": form, "draft": draft, "examples": EXAMPLES}
+    context = {**frame(asked), "form": form, "draft": draft, "examples": [*examples_of(TEXT), *examples_of(IMAGE)]}
     return render(request, "sets/rules.html", context, status=INVALID if form.errors else 200)
 
 
