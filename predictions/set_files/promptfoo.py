@@ -130,7 +130,7 @@ def _validators(given: Any, row: int, field: str, reading: Reading) -> Iterator[
             kind = str(assertion.get("type"))[:60] if isinstance(assertion, dict) else "assertion"
             reading.leave_out(kind, mapped, row, place)
         else:
-            yield mapped, assertion["value"] if assertion["type"] == "equals" else None
+            yield mapped, mapped["value"] if assertion["type"] == "equals" else None
 
 
 def _items(test: Any, default: Mapping[str, Any], prompts: list[Any], row: int, reading: Reading) -> Iterator[ItemRecord]:
