@@ -12,7 +12,7 @@ from predictions.models import PredictionSetItem, PredictionSetVersion
 from predictions.set_files.base import BadField, ItemRecord, checked_threshold, checked_validators, made_item
 from predictions.set_imports import MODES
 
-CODE = {"rows": 5, "spellcheck": "false", "class": "code-field"}
+CODE = {"rows": 5, "spellcheck": "false"}
 # What an example needs besides the value that its kind names.
 MORE_OF_EXAMPLES: dict[str, dict[str, Any]] = {
     "levenshtein": {"threshold": 2},
@@ -203,7 +203,7 @@ class ImportFileForm(forms.Form):
         label="Format",
         choices=[("", "By its ending"), *((key, label) for key, (label, _, _) in set_files.FORMATS.items())],
     )
-    mode = forms.ChoiceField(choices=list(MODES.items()), initial="add", widget=forms.RadioSelect)
+    mode = forms.ChoiceField(required=False, choices=list(MODES.items()))
     skip_unknown = forms.BooleanField(
         required=False,
         label="Leave out what has no counterpart here, and count it",
@@ -229,9 +229,10 @@ class LeakageForm(forms.Form):
         chooser.choices = versions
         if not settings.IMPORT_ROOTS:
             del self.fields["path"]
+            self.fields["file"].required = True
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
-        if not given.get("file") and not given.get("path"):
+        if not self.errors and not given.get("file") and not given.get("path"):
             self.add_error("file", "Choose a file.")
         return given

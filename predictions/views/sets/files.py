@@ -97,7 +97,7 @@ def _store(
     request: HttpRequest, asked: PredictionSet, content: SetContent, upload: Upload, form: ImportFileForm
 ) -> HttpResponse:
     try:
-        done = set_imports.import_set(asked.project, request.user, asked.name, content, mode=form.cleaned_data["mode"])
+        done = set_imports.import_set(asked.project, request.user, asked.name, content, mode=form.cleaned_data["mode"] or "add")
     except SetFileRefused as refusal:
         context = {**frame(asked), "form": form, "formats": set_files.FORMATS, "problems": refusal.problems, "upload": upload}
         return render(request, "sets/import.html", context, status=INVALID)
