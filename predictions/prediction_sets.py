@@ -101,7 +101,7 @@ def find_version(project: Project, reference: str) -> PredictionSetVersion:
 
 def check_fits(job: TrainingJob, version: PredictionSetVersion) -> None:
     """Raises SetRefused where a training of text would be asked about images."""
-    images = version.items.filter(prompt=None, messages=None).count() if job.task_type == "text" else 0
+    images = version.items.filter(prompt=None, messages__isnull=True).count() if job.task_type == "text" else 0
     if images:
         raise SetRefused(
             f"{version} holds {images:,} image{'s' if images > 1 else ''}, which a training of text cannot be asked.",

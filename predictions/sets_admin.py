@@ -26,6 +26,7 @@ from predictions.set_imports import MODES
 from predictions.sets_downloads import download
 
 ITEMS_PER_PAGE = 25
+EDITED = ["key", "prompt", "messages", "references", "validators", "tags", "weight", "notes"]
 WIDE = {"rows": 3, "cols": 40}
 NARROW = {"rows": 3, "cols": 28, "spellcheck": "false"}
 
@@ -259,7 +260,7 @@ class ItemAdminForm(forms.ModelForm):
 
     class Meta:
         model = PredictionSetItem
-        fields = ["key", "prompt", "messages", "references", "validators", "tags", "weight", "notes"]
+        fields = EDITED
         widgets = {
             "prompt": forms.Textarea(attrs=WIDE),
             "messages": forms.Textarea(attrs=NARROW),
@@ -276,6 +277,10 @@ class ItemAdminForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
+        # Lists in any case: the model's own checks run also where something is wrong already.
+        typed = _from_lines(given.get("references") or "")
+        given["references"] = typed if isinstance(typed, list) and all(isinstance(each, str) for each in typed) else []
+        given["tags"] = [tag.strip() for tag in (given.get("tags") or "").split(",") if tag.strip()]
         if self.errors:
             return given
         before = curation.as_record(self.instance) if self.instance.pk else None
@@ -291,7 +296,7 @@ class ItemAdminForm(forms.ModelForm):
                 prompt=prompt or (before.prompt if before and before.prompt == "" else None),
                 messages=given.get("messages") or None,
                 image=before.image if before else None,
-                references=_from_lines(given.get("references") or ""),
+                references=typed,
                 validators=given.get("validators") or [],
                 tags=given.get("tags"),
                 weight=given.get("weight"),
@@ -302,7 +307,7 @@ class ItemAdminForm(forms.ModelForm):
             return given
         followed = before is not None and before.key == record.key == curation.key_of_record(before)
         key = curation.key_of_record(record) if followed else record.key
-        return {**given, **{name: getattr(record, name) for name in self.Meta.fields}, "key": key}
+        return {**given, **{name: getattr(record, name) for name in EDITED}, "key": key}
 
 
 def _as_lines(references: list[str]) -> str:
@@ -350,7 +355,7 @@ class ItemInline(admin.TabularInline):
     model = PredictionSetItem
     form = ItemAdminForm
     formset = PagedItems
-    fields = ["key", "prompt", "messages", "references", "validators", "tags", "weight", "notes"]
+    fields = EDITED
     extra = 1
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:

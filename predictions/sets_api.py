@@ -168,8 +168,7 @@ class SetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     @action(detail=True, methods=["patch"], url_path=r"draft/items/(?P<key>[^/]+)")
     def draft_item(self, request: Request, pk: str, key: str) -> Response:
         asked = self.get_object()
-        draft = get_version(asked, "draft")
-        item = item_of(draft, key)
+        item = item_of(asked, key)
         fields = self.given(shapes.ItemChangeSerializer)
         before = as_row(curation.as_record(item))
         if {"prompt", "messages", "image"} & fields.keys():
@@ -183,7 +182,7 @@ class SetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     @draft_item.mapping.delete
     def remove_item(self, request: Request, pk: str, key: str) -> Response:
         asked = self.get_object()
-        item_of(get_version(asked, "draft"), key)
+        item_of(asked, key)
         curation.remove_items(asked, [key])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -280,11 +279,13 @@ class SetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
             return Response(leakage.check_file(version, path).as_dict())
 
 
-def item_of(draft: PredictionSetVersion, key: str) -> PredictionSetItem:
-    """The item of the draft. Raises SetConflict where it is gone."""
-    item = draft.items.select_related("sample").filter(key=key).first()
-    if item is None:
-        raise curation.SetConflict(f"The draft holds no item '{key}'.", "List the draft's items.")
+def item_of(asked: PredictionSet, key: str) -> PredictionSetItem:
+    """The item of the set's draft. Raises SetConflict where either is gone."""
+    draft = curation.draft_of(asked)
+    item = draft and draft.items.select_related("sample").filter(key=key).first()
+    if not item:
+        missing = f"The draft of '{asked.name}' holds no item '{key}'." if draft else f"'{asked.name}' has no draft."
+        raise curation.SetConflict(missing, "Begin a draft where there is none, and list its items.")
     return item
 
 
