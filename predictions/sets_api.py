@@ -17,7 +17,7 @@ from accounts.access import require_role
 from accounts.models import Role
 from predictions import curation, leakage, set_files, set_imports
 from predictions import sets_serializers as shapes
-from predictions.models import PredictionSet, PredictionSetItem, PredictionSetVersion, SetKind
+from predictions.models import PredictionSet, PredictionSetItem, SetKind
 from predictions.set_files.base import BadField, ItemRecord, Reading, SetFileRefused
 from predictions.set_files.jsonl import as_row, record
 from predictions.sets_access import get_version
