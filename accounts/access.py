@@ -19,12 +19,6 @@ def role_in(user: User, project: Project) -> Role | None:
     return Role(role) if role else None
 
 
-def may_edit(user: User, project: Project) -> bool:
-    """Whether pages offer the user what editors do there."""
-    role = role_in(user, project)
-    return role is not None and RANK[role] >= RANK[Role.EDITOR]
-
-
 def require_role(user: User, project: Project, needed: Role) -> Role:
     """The user's role where it suffices; Http404 for strangers, PermissionDenied for lesser members."""
     role = role_in(user, project)

@@ -219,7 +219,7 @@ class ImportFileForm(forms.Form):
 
 class LeakageForm(forms.Form):
     version = forms.ChoiceField(label="Version")
-    file = forms.FileField(required=False, label="Training data", help_text="JSON array or JSON Lines, also .gz; up to 200 MB.")
+    file = forms.FileField(required=False, label="Training data", help_text="JSON array or JSON Lines, also .gz; up to 50 MB.")
     path = forms.CharField(required=False, max_length=4096, label="Or a path on the server")
 
     def __init__(self, data: Any, files: Any, versions: list[tuple[str, str]]) -> None:

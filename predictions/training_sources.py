@@ -12,7 +12,7 @@ from datasets.importers.problems import ImportRefused
 from datasets.sources import server_path
 from predictions.prediction_sets import SetRefused
 
-LARGEST = 200 * 1024**2
+LARGEST = 50 * 1024**2
 COMMAND = "Use manage.py check_leakage, which reads files of any size."
 GZIP = b"\x1f\x8b"
 

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import yaml
 
+LARGEST = 5 * 1024 * 1024
 DEEPEST = 50
 MOST_NODES = 500_000
 # Words as YAML 1.2 reads them, as promptfoo does: `no` and 2024-01-01 are texts.
@@ -20,7 +21,11 @@ class YamlRefused(ValueError):
         self.line = line
 
 
-class Loader(yaml.SafeLoader):
+# The parser in C reads ten times as fast; some builds lack it.
+Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Loader(Safe):
     """The safe loader, with the plain words of YAML 1.2."""
 
 
@@ -52,6 +57,8 @@ Dumper.add_representer(str, _write_text)
 
 def load(text: str) -> tuple[Any, list[int]]:
     """The document, and the lines on which the elements of its list begin (of `tests`, where it is an object)."""
+    if len(text) > LARGEST:
+        raise YamlRefused(f"It is larger than {LARGEST // 1024**2} MB, which is too much to read as YAML.")
     try:
         _check_size(text)
         root = yaml.compose(text, Loader=Loader)

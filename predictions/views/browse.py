@@ -7,7 +7,6 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from accounts.access import may_edit
 from datasets.access import get_dataset
 from datasets.models import Sample
 from predictions import overlays
@@ -37,7 +36,6 @@ def images(request: HttpRequest, pk: int) -> HttpResponse:
         "query": _query(request),
         "sorts": SORTS,
         "golden_sets": golden_sets(dataset.project),
-        "can_collect": may_edit(request.user, dataset.project),
         "api_url": f"/api/datasets/{pk}/samples/",
     }
     is_more = request.htmx and "after" in request.GET and not request.htmx.history_restore_request

@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts.access import may_edit
 from predictions import changes, texts, training, trends
 from predictions.curation import golden_sets
 from predictions.models import PredictionRun, TextPrediction, TrainingJob
@@ -33,7 +32,6 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     context = {**frame(found, "predictions"), **_table(request, run), "runs": runs, "run": run}
     context["many_sets"] = len({each.set_version_id for each in runs}) > 1
     context["golden_sets"] = golden_sets(found.project)
-    context["can_collect"] = may_edit(request.user, found.project)
     context["follows"] = not request.GET.get("run") and not request.GET.get("epoch")
     if is_fragment(request):
         return render(request, "training/job.html#answers", context)
