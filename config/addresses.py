@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import ValidationError
 
-from config.api import problem_response
+from config.api import is_of_api, problem_answer
 
 REASON = "The address holds the character NUL (%00). Leave it out."
 
@@ -18,11 +18,9 @@ def refuse_nul(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[
         where = _place_of_nul(request)
         if where is None:
             return get_response(request)
-        if not request.path.startswith("/api/"):
+        if not is_of_api(request):
             raise BadRequest(REASON)
-        problem = problem_response(ValidationError({where: REASON}), {})
-        assert problem is not None  # a validation error always has an answer
-        return JsonResponse(problem.data, status=problem.status_code, content_type=problem.content_type)
+        return problem_answer(ValidationError({where: REASON}))
 
     return answer
 

@@ -1,9 +1,11 @@
 """What every endpoint shares: pages by cursor, and the one shape of an error."""
 
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
 from rest_framework import exceptions, pagination, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -26,6 +28,7 @@ REMEDIES = {
     status.HTTP_413_REQUEST_ENTITY_TOO_LARGE: "Send the file by a resumable upload (/uploads/), or name a server path.",
     status.HTTP_415_UNSUPPORTED_MEDIA_TYPE: "Send application/json, or multipart/form-data with a file.",
     status.HTTP_429_TOO_MANY_REQUESTS: "Wait for the seconds that the header Retry-After names.",
+    status.HTTP_500_INTERNAL_SERVER_ERROR: "The server's log says more; please report it.",
 }
 
 
@@ -82,7 +85,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     errors = list(_field_errors(error.detail)) if isinstance(error, exceptions.ValidationError) else _row_errors(error)
     response.data = {
         "type": "about:blank",
-        "title": str(error.default_detail),
+        "title": HTTPStatus(response.status_code).phrase,
         "status": response.status_code,
         "detail": "; ".join(item["reason"] for item in errors) if errors else str(error.detail),
         "remedy": remedy,
@@ -102,6 +105,27 @@ def _row_errors(error: Exception) -> list[dict[str, str]]:
         }
         for problem in getattr(error, "problems", [])
     ]
+
+
+def problem_answer(error: exceptions.APIException) -> JsonResponse:
+    """The same for what fails before or outside a view of the API."""
+    problem = problem_response(error, {})
+    assert problem is not None  # an API's exception always has an answer
+    return JsonResponse(problem.data, status=problem.status_code, content_type=problem.content_type)
+
+
+def is_of_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The 404 of addresses that lead to no view."""
+    return problem_answer(exceptions.NotFound()) if is_of_api(request) else defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The 500 of what nobody foresaw."""
+    return problem_answer(exceptions.APIException()) if is_of_api(request) else defaults.server_error(request)
 
 
 def _field_errors(detail: Any, field: str = "") -> list[dict[str, str]]:

@@ -1,7 +1,10 @@
 """Typed readers for environment variables: a bad value stops the start and names itself."""
 
 import os
+import re
 import secrets
+import zoneinfo
+from collections.abc import Collection
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -31,6 +34,30 @@ def integer(name: str, default: int, *, minimum: int = 0) -> int:
     if not value.isdigit() or int(value) < minimum:
         raise ImproperlyConfigured(f"{name}={value!r} is not a whole number of at least {minimum}.")
     return int(value)
+
+
+def rate(name: str, default: str) -> str:
+    """So many requests in a second, minute, hour or day."""
+    value = os.environ.get(name, default)
+    if not re.fullmatch(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)", value):
+        raise ImproperlyConfigured(f"{name}={value!r} is not a rate such as 60/min (per s, min, hour or day).")
+    return value
+
+
+def choice(name: str, default: str, choices: Collection[str]) -> str:
+    value = os.environ.get(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} is none of {', '.join(sorted(choices))}.")
+    return value
+
+
+def time_zone(name: str, default: str) -> str:
+    value = os.environ.get(name, default)
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ImproperlyConfigured(f"{name}={value!r} is no time zone. Name one such as Europe/Paris.") from None
+    return value
 
 
 def words(name: str, default: str = "") -> list[str]:

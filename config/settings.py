@@ -24,7 +24,7 @@ if TESTING:
     # Servers and files of their own: tests never meet the queue, the cache or the pictures of what is in use.
     DATA_DIR /= "tests"
 SECRET_KEY = env.text("TOUCHSTONE_SECRET_KEY")
-if PRODUCTION and len(SECRET_KEY) < 50:
+if PRODUCTION and (len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5 or SECRET_KEY.startswith("django-insecure-")):
     raise ImproperlyConfigured(
         "TOUCHSTONE_PRODUCTION is on, but TOUCHSTONE_SECRET_KEY is not set to a key of its own (50 characters or more). "
         "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
@@ -214,8 +214,8 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "config.api.problem_response",
     "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle", "rest_framework.throttling.AnonRateThrottle"],
     "DEFAULT_THROTTLE_RATES": {
-        "user": env.text("TOUCHSTONE_API_RATE", "6000/min"),
-        "anon": env.text("TOUCHSTONE_API_ANON_RATE", "60/min"),
+        "user": env.rate("TOUCHSTONE_API_RATE", "6000/min"),
+        "anon": env.rate("TOUCHSTONE_API_ANON_RATE", "60/min"),
     },
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -239,15 +239,16 @@ SPECTACULAR_SETTINGS = {
 
 # --- Language, time, logs --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = env.text("TOUCHSTONE_TIME_ZONE", "UTC")
+TIME_ZONE = env.time_zone("TOUCHSTONE_TIME_ZONE", "UTC")
 USE_TZ = True
 USE_I18N = False
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.text("TOUCHSTONE_LOG_LEVEL", "WARNING")},
-    "loggers": {"touchstone": {"level": env.text("TOUCHSTONE_LOG_LEVEL", "INFO")}},
+    "root": {"handlers": ["console"], "level": env.choice("TOUCHSTONE_LOG_LEVEL", "WARNING", LOG_LEVELS)},
+    "loggers": {"touchstone": {"level": env.choice("TOUCHSTONE_LOG_LEVEL", "INFO", LOG_LEVELS)}},
 }
 SILENCED_SYSTEM_CHECKS: list[str] = []

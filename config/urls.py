@@ -9,6 +9,9 @@ from config.palette import jump
 
 admin.site.site_header = admin.site.site_title = "Touchstone"
 
+handler404 = "config.api.not_found"
+handler500 = "config.api.server_error"
+
 urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("datasets.urls")),

@@ -35,6 +35,8 @@ def make_dataset_import(
     check_source(upload, path)
     if images_upload is not None:
         _check_complete(images_upload)
+    if images is not None:
+        _check_there(images)
     return DatasetImport.objects.create(
         dataset=dataset,
         created_by=user,
@@ -62,7 +64,12 @@ def check_source(upload: Upload | None, path: Path | None) -> None:
         raise ImportRefused("An import needs one source.", remedy="Upload a file, or name a path on the server; not both.")
     if upload is not None:
         _check_complete(upload)
-    if path is not None and not path.exists():
+    if path is not None:
+        _check_there(path)
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
         raise ImportRefused("There is no such file or folder.", where=str(path), remedy="Check the path.")
 
 

@@ -10,7 +10,7 @@ from typing import Self
 from django.db import DatabaseError, connections
 from django.utils import timezone
 
-from datasets.importers.problems import ImportRefused
+from datasets.importers.problems import ImportRefused, printable
 from datasets.models import Job, JobStatus
 
 log = logging.getLogger("touchstone.jobs")
@@ -94,7 +94,7 @@ def run_job(job: Job, work: Work, listener: Callable[[int, int, str], None] | No
         log.exception("%s failed", job)
         job.finish(
             JobStatus.FAILED,
-            error=f"Touchstone itself failed here ({type(error).__name__}: {error}). Nothing was stored. "
+            error=f"Touchstone itself failed here ({type(error).__name__}: {printable(str(error))}). Nothing was stored. "
             "The log of the worker says more; please report it with the file's kind and the steps.",
         )
     job.refresh_from_db()

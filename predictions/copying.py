@@ -28,6 +28,9 @@ _float = struct.Struct(">id").pack
 NUMBERS = frozenset((int, float))
 IDS = frozenset((int, float, str))
 
+UNKNOWN_IN = {"unknown_image": "image_id", "unknown_category": "category_id"}
+MOST_UNKNOWN = 1_000
+
 
 class Tally:
     """What was stored, while the rows stream by."""
@@ -35,10 +38,17 @@ class Tally:
     def __init__(self) -> None:
         self.read = 0
         self.by_category: Counter[int] = Counter()
+        # Ids that mean nothing here, by the field they stand in; only so many.
+        self.unknown: dict[str, set[Any]] = {"image_id": set(), "category_id": set()}
 
     @property
     def stored(self) -> int:
         return self.by_category.total()
+
+    def note_unknown(self, reason: str, row: Any) -> None:
+        field = UNKNOWN_IN.get(reason)
+        if field and len(self.unknown[field]) < MOST_UNKNOWN and isinstance(row[field], (int, str)):
+            self.unknown[field].add(row[field])
 
 
 def copy_chunks(
@@ -82,6 +92,7 @@ def copy_chunks(
                 parsed = parse_row(row, truth, fixes)
             except RowRefused as refused:
                 problems.add(refused.reason, row=number, detail=refused.detail)
+                tally.note_unknown(refused.reason, row)
             else:
                 buffer.append(pack_row(run, parsed))
                 by_category[parsed.category] += 1

@@ -17,6 +17,8 @@ from predictions.results_files import ResultsFile, names_to_keys
 
 # A heuristic speaks up when this share of the rows looks that way.
 TELLING_SHARE = 0.05
+# The fix of each field's ids.
+SHIFTS = {"category_id": "shift_category_ids", "image_id": "shift_image_ids"}
 
 
 @dataclass
@@ -99,9 +101,14 @@ def _read(
 
 def _warn_of_shifts(offered: set[str], problems: ProblemLog) -> None:
     """Ids that are known as they are may then mean the wrong class or image: nothing is rejected, and all is wrong."""
-    for fix, field_name in (("shift_category_ids", "category_id"), ("shift_image_ids", "image_id")):
+    for field_name, fix in SHIFTS.items():
         if fix in offered:
-            problems.add("ids_shifted_by_one", where=field_name, detail="moved by one, every id is known", rejected=False)
+            warn_of_shift(field_name, problems)
+
+
+def warn_of_shift(field_name: str, problems: ProblemLog) -> None:
+    detail = f"moved by one (fix {SHIFTS[field_name]}), every id is known"
+    problems.add("ids_shifted_by_one", where=field_name, detail=detail, rejected=False)
 
 
 def helpful_fixes(signs: Signs, truth: Truth) -> set[str]:

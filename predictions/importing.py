@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from datasets import reports, sources
 from datasets.bulk import copy_statement, locked_keys, without_row_triggers
+from datasets.importers.ids import shift_between
 from datasets.importers.problems import ImportRefused, ProblemLog
 from datasets.models import Category, Dataset, JobStatus, Sample, Split
 from datasets.runner import Heartbeat, JobCancelled
@@ -66,6 +67,7 @@ def _store(job: PredictionImport, results: ResultsFile) -> None:
         )
         _copy(copying.copy_chunks(results.rows(), run.pk, truth, fixes, problems, tally))
         _refuse_where_nothing_fits(tally, problems)
+        _warn_of_shifts(run, truth, tally, problems)
         _complete(run, tally, problems)
         image_checks.check_run(run)
         _settle(job, run, tally, problems)
@@ -88,6 +90,18 @@ def _refuse_where_nothing_fits(tally: copying.Tally, problems: ProblemLog) -> No
             remedy="Have the import doctor look at the file: it offers to match images by file name (match_file_stem), "
             "classes by name (map_by_name) or to shift ids (shift_category_ids), where that helps.",
         )
+
+
+def _warn_of_shifts(run: PredictionRun, truth: Truth, tally: copying.Tally, problems: ProblemLog) -> None:
+    """Where some ids are unknown, and moved by one all were known, the known ones may mean the wrong class or image."""
+    for name, field, known in (("category_id", "category", truth.categories), ("image_id", "sample", truth.samples)):
+        unknown = tally.unknown[name]
+        if len(unknown) == copying.MOST_UNKNOWN or shift_between(known, unknown) is None:
+            continue
+        stored = set(PredictedObject.objects.filter(run=run).order_by().values_list(field, flat=True).distinct())
+        used = unknown | {number for number, key in known.items() if isinstance(number, int) and key in stored}
+        if shift_between(known, used) is not None:
+            examination.warn_of_shift(name, problems)
 
 
 def _complete(run: PredictionRun, tally: copying.Tally, problems: ProblemLog) -> None:

@@ -137,8 +137,19 @@ def _stored(job: PredictionImport) -> dict[str, Any]:
         "skipped_count": job.rejected_count,
         "skipped": skipped,
         "message": f"Stored {_counted(job.stored_count, 'prediction')} as the run {job.run_name}."
-        + (f" Skipped {_counted(job.rejected_count, 'row')}: {reasons}." if skipped else ""),
+        + (f" Skipped {_counted(job.rejected_count, 'row')}: {reasons}." if skipped else "")
+        + _warnings(job),
     }
+
+
+def _warnings(job: PredictionImport) -> str:
+    """What was stored as it stands, and may mean something else."""
+    noticed = (problem for problem in job.report["problems"] if problem["reason"] == "ids_shifted_by_one")
+    return "".join(
+        f" {problem['label']}? {example['where']}: {example['detail']}."
+        for problem in noticed
+        for example in problem["examples"]
+    )
 
 
 def _counted(count: int, noun: str) -> str:

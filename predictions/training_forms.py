@@ -7,7 +7,7 @@ from django import forms
 
 from accounts.models import Project
 from predictions import validators
-from predictions.models import PredictionSetVersion, TrainingJob
+from predictions.models import PredictionSetVersion, SetKind, TrainingJob
 from predictions.models.training import check_job_id, task_type_choices
 from predictions.panel import FREQUENCIES, Panel, PanelError, parse_panel
 
@@ -45,7 +45,7 @@ class PanelForm(forms.Form):
     batch_size = forms.IntegerField(initial=8, min_value=1, max_value=4096)
     max_overhead = forms.FloatField(
         required=False,
-        min_value=0.001,
+        min_value=0,
         max_value=1,
         label="Most overhead",
         help_text="Share of the training time, such as 0.05. Where sampling takes more, it becomes rarer.",
@@ -62,22 +62,18 @@ class PanelForm(forms.Form):
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         versions = PredictionSetVersion.objects.filter(prediction_set__project=project).exclude(content_hash="")
-        named = versions.select_related("prediction_set").order_by("prediction_set__name", "-number")
-        shown = list(named[:500])
-        newest = {version.prediction_set_id: version for version in reversed(shown)}
-        latest = {f"{version.prediction_set}@latest": version for version in newest.values()}
-        choices = [
-            *(
-                (name, f"{name} · now {version.number}, {version.item_count:,} items")
-                for name, version in sorted(latest.items())
-            ),
-            *((str(version), f"{version} · {version.item_count:,} items") for version in shown),
-        ]
+        named = list(versions.select_related("prediction_set").order_by("prediction_set__name", "-number")[:500])
+        self.set_sizes = {str(version): version.item_count for version in named}
+        for version in reversed(named):  # so that the newest of a set has the last word
+            if version.prediction_set.kind == SetKind.CURATED:
+                self.set_sizes[f"{version.prediction_set.name}@latest"] = version.item_count
+        choices = [(name, f"{name} · {count:,} items") for name, count in sorted(self.set_sizes.items())]
+        kept = self.initial.get("prediction_set")
+        if kept and kept not in self.set_sizes:  # named by the API; a set that comes later is no mistake
+            choices.append((kept, f"{kept} · not here yet"))
         chooser = self.fields["prediction_set"]
         assert isinstance(chooser, forms.ChoiceField)
         chooser.choices = [("", "Choose a set" if choices else "This project has no sets yet"), *choices]
-        self.set_sizes = {str(version): version.item_count for version in shown}
-        self.set_sizes |= {name: version.item_count for name, version in latest.items()}
 
     def clean_validators(self) -> list[dict[str, Any]]:
         found = [as_validator(line) for line in self.cleaned_data["validators"].splitlines() if line.strip()]

@@ -9,7 +9,14 @@ import pytest
 import torch
 from conftest import Server
 from tiny import ROWS, collate, encoded, make_model, make_seq2seq, make_tokenizer
-from transformers import EarlyStoppingCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from touchstone_client import TouchstoneCallback, TouchstoneError
 from touchstone_client.spool import files_in
@@ -220,12 +227,21 @@ def test_a_training_without_questions_does_not_begin(settings: dict[str, Any], s
 
 
 # --- The score chooses the checkpoint ------------------------------------------------------------------------------------------
+class Listener(TrainerCallback):
+    """What stands in the metrics for those who come after us."""
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
+        self.names = {name for name in metrics if name.startswith("eval_touchstone_")}
+
+
 def test_the_best_model_is_chosen_by_our_score() -> None:
+    listener = Listener()
     trainer = make_trainer(
-        make_callback(), eval_strategy="epoch", save_strategy="epoch", load_best_model_at_end=True, num_train_epochs=4,
+        make_callback(), listener, eval_strategy="epoch", save_strategy="epoch", load_best_model_at_end=True, num_train_epochs=4,
         metric_for_best_model="eval_touchstone_char_error_rate", greater_is_better=False,
     )  # fmt: skip
     trainer.train()
+    assert {"eval_touchstone_exact_match", "eval_touchstone_word_overlap", "eval_touchstone_token_f1"} < listener.names
     means = [sum(_error_rates(body)) / 6 for body in requests("/predictions/")]
     assert trainer.state.best_metric == pytest.approx(min(means))
     assert trainer.state.best_model_checkpoint.endswith(f"checkpoint-{5 * (means.index(min(means)) + 1)}")
@@ -258,6 +274,13 @@ def test_a_failed_firing_does_not_kill_a_trainer_that_chooses_by_it(monkeypatch:
     )
     trainer.train()
     assert trainer.state.epoch == 2 and math.isinf(trainer.state.best_metric)
+
+
+def test_a_trainer_that_chooses_by_it_trains_on_where_touchstone_is_off(caplog: pytest.LogCaptureFixture) -> None:
+    chosen = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    trainer = make_trainer(make_callback(mode="disabled"), metric_for_best_model="touchstone_token_f1", **chosen)
+    trainer.train()
+    assert (trainer.state.epoch, trainer.state.best_model_checkpoint) == (2, None) and "Touchstone is off" in caplog.text
 
 
 # --- What it costs ---------------------------------------------------------------------------------------------------------------

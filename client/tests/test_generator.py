@@ -42,20 +42,22 @@ def test_every_module_is_in_its_own_mode_again() -> None:
 
 
 def states() -> tuple[Any, ...]:
-    return random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    _, words, *place = numpy.random.get_state()
+    return random.getstate(), words.tolist(), place, torch.get_rng_state().tolist()
 
 
 @pytest.mark.parametrize("sampled", [None, {"do_sample": True, "temperature": 1.5}])
 def test_all_random_generators_are_where_they_were(sampled: Any) -> None:
+    generator = make(generation_config=sampled)
     before = states()
-    make(generation_config=sampled).generate(ITEMS)
+    generator.generate(ITEMS)
     assert states() == before
 
 
 def test_all_is_restored_after_an_error_too() -> None:
     model = make_model().train()
     before = states()
-    model.generate = lambda **_: (torch.rand(3), 1 / 0)
+    model.generate = lambda **_: (torch.rand(3), numpy.random.rand(3), random.random(), 1 / 0)
     with pytest.raises(ZeroDivisionError):
         make(model).generate(ITEMS)
     assert (model.training, states()) == (True, before)
@@ -63,7 +65,9 @@ def test_all_is_restored_after_an_error_too() -> None:
 
 def test_sampling_draws_alike_at_every_firing() -> None:
     generator = make(generation_config={"do_sample": True, "temperature": 2.0})
-    assert [o.text for o in generator.generate(ITEMS)] == [o.text for o in generator.generate(ITEMS)]
+    first = [o.text for o in generator.generate(ITEMS)]
+    torch.rand(7)  # the training goes on between two firings
+    assert [o.text for o in generator.generate(ITEMS)] == first
 
 
 def test_the_tokenizer_and_the_configurations_stay() -> None:
@@ -73,6 +77,18 @@ def test_the_tokenizer_and_the_configurations_stay() -> None:
     make(model, tokenizer).generate(ITEMS)
     assert (tokenizer.padding_side, tokenizer.pad_token) == ("right", None)
     assert (model.config.to_dict(), model.generation_config.to_dict()) == before
+
+
+def test_the_model_s_own_way_of_answering_is_not_ours() -> None:
+    plain = [output.text for output in make().generate(ITEMS)]
+    model = make_model()
+    model.generation_config.update(do_sample=True, temperature=9.0, top_k=1, num_beams=3, max_length=8)
+    generator = make(model)
+    assert [output.text for output in generator.generate(ITEMS)] == plain
+    asked = {
+        name: getattr(generator.settings, name) for name in ("do_sample", "num_beams", "max_length", "temperature", "top_k")
+    }
+    assert asked == {"do_sample": False, "num_beams": 1, "max_length": None, "temperature": None, "top_k": None}
 
 
 def test_the_cache_is_used_where_the_training_has_it_switched_off() -> None:
@@ -102,7 +118,14 @@ def test_half_models_answer(dtype: torch.dtype, mixed: str) -> None:
         for name, module in model.named_modules():
             if name.endswith("norm"):
                 module.float()
+    forward, dtypes = model.forward, set()
+    model.forward = lambda *args, **kwargs: (dtypes.add(autocast_dtype()), forward(*args, **kwargs))[1]
     assert len(make(model).generate(ITEMS)) == 5
+    assert dtypes == {None if mixed == "pure" else dtype}
+
+
+def autocast_dtype() -> torch.dtype | None:
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
 
 
 def test_a_float32_model_under_autocast_answers() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from datasets.importers.base import Importer
 from datasets.importers.files import annotation_files, first_mark, head_of, own_files
-from datasets.importers.problems import ImportRefused
+from datasets.importers.foreign import IMAGE_SUFFIXES, has_images, refusal_of
 from datasets.importers.tables import SUFFIXES as LABEL_SUFFIXES
 from datasets.importers.tables import has_label_columns
 
@@ -16,16 +16,11 @@ IMPORTERS: dict[str, tuple[str, str]] = {
     "labels": ("Labels (CSV or JSON Lines)", "datasets.importers.labels.LabelsImporter"),
 }
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 YAML_SUFFIXES = {".yaml", ".yml"}
 NAMES_OF_CLASSES = ("obj.names", "classes.txt")
 SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 # Folders that other layouts keep their images and labels in: no classes.
 NO_CLASSES = {"images", "image", "imgs", "img", "jpegimages", "masks", "mask", "annotations", "labels", "labeltxt"}
-KNOWN = (
-    "It reads COCO JSON, YOLO folders with a data.yaml, folders with one folder of images per class, and CSV or "
-    "JSON Lines of file_name and label; as such, or in a ZIP."
-)
 
 
 def get_importer(key: str) -> Importer:
@@ -39,7 +34,7 @@ def sniff(path: Path) -> str:
     """The key of the importer that reads this file or folder. Raises ImportRefused where none does."""
     found = _sniff_folder(path) if path.is_dir() else _sniff_file(path)
     if found is None:
-        raise ImportRefused("This is nothing that Touchstone knows how to read as ground truth.", where=path.name, remedy=KNOWN)
+        raise refusal_of(path)
     return found
 
 
@@ -49,22 +44,7 @@ def _sniff_file(path: Path) -> str | None:
         return "yolo"
     if suffix in LABEL_SUFFIXES:
         return "labels"
-    if suffix != ".json":
-        return None
-    if first_mark(path) == b"[":
-        raise _list_refusal(path)
-    return "coco"
-
-
-def _list_refusal(path: Path) -> ImportRefused:
-    head = head_of(path)
-    if b'"image_id"' not in head and b'"annotations"' in head:
-        return ImportRefused("This looks like CreateML's JSON, which is not read.", where=path.name, remedy=KNOWN)
-    return ImportRefused(
-        "This is a JSON list. A list is what models' results come in, not ground truth.",
-        where=path.name,
-        remedy="Import it as predictions; ground truth in COCO's form is an object with images, annotations, categories.",
-    )
+    return "coco" if suffix == ".json" and first_mark(path) != b"[" else None
 
 
 def _sniff_folder(path: Path) -> str | None:
@@ -76,7 +56,6 @@ def _sniff_folder(path: Path) -> str | None:
         return "labels"
     if _is_image_folder(path):
         return "image_folder"
-    _refuse_other_layouts(path)
     return None
 
 
@@ -87,8 +66,8 @@ def _is_image_folder(path: Path) -> bool:
     folders = [folder for folder in path.iterdir() if folder.is_dir() and folder.name.lower() not in NO_CLASSES]
     splits = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
     if splits:
-        return any(_has_images(folder, "*/*") for folder in splits)
-    return any(_has_images(folder, "*") or _has_images(folder, "*/*") for folder in folders)
+        return any(has_images(folder, "*/*") for folder in splits)
+    return any(has_images(folder, "*") or has_images(folder, "*/*") for folder in folders)
 
 
 def _is_yolo(path: Path) -> bool:
@@ -99,26 +78,3 @@ def _is_yolo(path: Path) -> bool:
         return True
     stems = {file.stem for file in own_files(path, IMAGE_SUFFIXES)}
     return any(file.stem in stems for file in own_files(path, {".txt"}))
-
-
-def _has_images(path: Path, pattern: str) -> bool:
-    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.glob(pattern))
-
-
-def _refuse_other_layouts(path: Path) -> None:
-    """Raises ImportRefused for layouts that are known, and not read."""
-    if any(next(path.glob(pattern), None) for pattern in ("*.xml", "*/*.xml")):
-        raise ImportRefused("This looks like Pascal VOC's XML, which is not read.", where=path.name, remedy=KNOWN)
-    tables = [*own_files(path, LABEL_SUFFIXES), *path.glob("*/_classes.csv")]
-    if tables:
-        raise ImportRefused(
-            "The table in this folder has no columns file_name and label.",
-            where=str(tables[0].relative_to(path)),
-            remedy=f"Name them so in its first line; a box or a class with a column of its own is not read. {KNOWN}",
-        )
-    if _has_images(path, "*") or _has_images(path, "*/*"):
-        raise ImportRefused(
-            "There are images here, but nothing that says what is in them in a form that Touchstone reads.",
-            where=path.name,
-            remedy=KNOWN,
-        )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from datasets.importers.base import Record, Source
 from datasets.importers.coco_rows import RowRefused, Seen, annotation_record, category_record, id_of, remember, sample_record
 from datasets.importers.files import annotation_files
+from datasets.importers.foreign import refusal_of
 from datasets.importers.ids import shift_between
 from datasets.importers.image_files import add_image_file, finder_of
 from datasets.importers.json_stream import JsonStream
@@ -29,10 +30,7 @@ class CocoImporter:
         file = annotations_file(source)
         stream = JsonStream(file)
         if stream.kind() != "object":
-            raise ImportRefused(
-                "This JSON is not a COCO dictionary.",
-                remedy="COCO ground truth is an object with images, annotations and categories; a list is a results file.",
-            )
+            raise refusal_of(file)
         seen = Seen()
         yield from _categories(_pass(stream, source, 0), source, problems, seen)
         yield from _samples(_pass(stream, source, 1), file, source, problems, seen)
@@ -114,13 +112,15 @@ def annotations_file(source: Source) -> Path:
     if path.is_file():
         return path
     found = annotation_files(path)
+    if not found:
+        raise refusal_of(path)
     named = [file for file in found if source.split and source.split in str(file.relative_to(path))]
     kind = "keypoints" if source.task_type == "pose" else "instances"
     of_kind = [file for file in named or found if kind in file.name]
     for candidates in (found, named, of_kind):
         if len(candidates) == 1:
             return candidates[0]
-    names = ", ".join(str(file.relative_to(path)) for file in found[:6]) or "none"
+    names = ", ".join(str(file.relative_to(path)) for file in found[:6])
     raise ImportRefused(
         f"The folder has {len(found)} annotation files, so which one is meant is open.",
         where=names,

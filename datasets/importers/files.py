@@ -41,8 +41,3 @@ def head_of(file: Path) -> bytes:
     """The first 64 kB."""
     with file.open("rb") as opened:
         return opened.read(CHUNK).removeprefix(UTF8_MARK)
-
-
-def printable(text: str) -> str:
-    """Text that can be stored: what is no UTF-8 is written out, NUL left out."""
-    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode()

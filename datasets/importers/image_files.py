@@ -12,8 +12,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image, UnidentifiedImageError
 
 from datasets.importers.base import MOST_PIXELS, SampleRecord, Source
-from datasets.importers.files import printable
-from datasets.importers.problems import ImportRefused, ProblemLog
+from datasets.importers.problems import ImportRefused, ProblemLog, printable
 
 # Formats by content, not by name; everything else (SVG, HTML, PDF, ...) is no image here.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from datasets.importers import SPLIT_NAMES
 from datasets.importers.base import AnnotationRecord, CategoryRecord, Record, Source
-from datasets.importers.files import printable
 from datasets.importers.image_files import SUFFIXES, image_paths, image_sample
-from datasets.importers.problems import ImportRefused, ProblemLog
+from datasets.importers.problems import ImportRefused, ProblemLog, printable
 
 ALIASES = {"val": ("val", "valid", "validation"), "train": ("train", "training"), "test": ("test", "testing")}
 

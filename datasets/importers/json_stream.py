@@ -148,6 +148,8 @@ def _in_words(error: Exception, before: bytes, after: bytes) -> tuple[str, str]:
         return "The file is cut short: it ends in the middle.", "Copy or export it again."
     if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
         return "The file is not valid UTF-8.", "Save it as UTF-8."
+    if not _begins_with_a_character(after):
+        return "The file is no text, or in a wrong encoding.", "Check that it is the JSON file; save it as UTF-8."
     if after.startswith(b"\0"):
         return "The file holds NUL bytes: it is no text, or in a wrong encoding.", "Copy it again, or save it as UTF-8."
     snippet = (before + b" >>> " + after).decode("utf-8", "replace")
@@ -155,6 +157,10 @@ def _in_words(error: Exception, before: bytes, after: bytes) -> tuple[str, str]:
         remedy = "One file holds one JSON value; lines of JSON belong into one list, with commas between them."
         return f"The JSON ends, and the file goes on: {snippet}", remedy
     return f"The file is not valid JSON near: {snippet}", "Correct that place, or export the file again."
+
+
+def _begins_with_a_character(piece: bytes) -> bool:
+    return piece.decode("utf-8", "replace")[:1] != "\N{REPLACEMENT CHARACTER}"
 
 
 def _top_level(events: Iterator[tuple[str, Any]]) -> tuple[str, dict[str, str]]:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from datasets.importers.base import AnnotationRecord, CategoryRecord, Record, SampleRecord, Source
-from datasets.importers.files import own_files, printable
+from datasets.importers.files import own_files
 from datasets.importers.image_files import add_image_file, finder_of
 from datasets.importers.json_stream import refuse_what_is_no_text
-from datasets.importers.problems import ImportRefused, ProblemLog, listed
+from datasets.importers.problems import ImportRefused, ProblemLog, listed, printable
 from datasets.importers.tables import (
     BOX_COLUMNS,
     LABEL_COLUMNS,
@@ -125,14 +125,14 @@ def _csv_rows(file: TextIO, problems: ProblemLog) -> Iterator[Row]:
         number = reader.line_num + 1
         if not row:
             continue
-        if len(row) <= max(name_at, label_at):
+        if len(row) <= max(name_at, label_at) or any(cell.strip() for cell in row[len(columns) :]):
             problems.add("bad_line", row=number, detail=f"{len(row)} columns instead of {len(columns)}", kind="samples")
             continue
         yield number, row[name_at].strip(), [row[label_at].strip()] if row[label_at].strip() else []
 
 
 def _header_refusal(head: str, *, has_name: bool) -> ImportRefused:
-    remedy = "Add that line."
+    remedy = "Put the line file_name,label before the others; commas, semicolons or tabs part the columns."
     if has_name:
         remedy = "Name the column of the class 'label'; classes with a column each become JSON Lines with a list of labels."
     return ImportRefused(

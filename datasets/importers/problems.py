@@ -12,8 +12,9 @@ class ImportRefused(Exception):
     """The source cannot be imported: what is wrong, where, and how to mend it."""
 
     def __init__(self, message: str, *, where: str = "", remedy: str = "") -> None:
-        super().__init__(message)
-        self.message, self.where, self.remedy = message, where, remedy
+        # What it quotes of a broken file may be anything, and ends in a row, a page or an answer.
+        self.message, self.where, self.remedy = printable(message), printable(where), printable(remedy)
+        super().__init__(self.message)
 
     def in_words(self) -> str:
         return " ".join(part for part in (self.message, f"({self.where})" if self.where else "", self.remedy) if part)
@@ -188,7 +189,7 @@ class ProblemLog:
         """Note a problem. `kind` ("samples", "annotations") says what was rejected, so that read = stored + rejected."""
         problem = self._found.setdefault((reason, rejected), Problem(reason, rejected))
         problem.count += count
-        example = {"row": row, "where": where, "detail": detail}
+        example = {"row": row, "where": printable(where), "detail": printable(detail)}
         if len(problem.examples) < EXAMPLES_KEPT and (row is not None or where or detail):
             problem.examples.append(example)
         if rejected:
@@ -229,6 +230,11 @@ class ProblemLog:
         if self._rejects is not None and self._room > 0:
             self._room -= 1
             self._rejects.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def printable(text: str) -> str:
+    """Text that can be stored: what is no UTF-8 is written out, NUL left out."""
+    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode()
 
 
 def listed(words: Iterable[str], most: int = 6) -> str:

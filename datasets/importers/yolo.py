@@ -7,9 +7,8 @@ from pathlib import Path
 
 from datasets import shapes
 from datasets.importers.base import AnnotationRecord, CategoryRecord, Record, SampleRecord, Source
-from datasets.importers.files import printable
 from datasets.importers.image_files import image_sample
-from datasets.importers.problems import ImportRefused, ProblemLog, listed
+from datasets.importers.problems import ImportRefused, ProblemLog, listed, printable
 from datasets.importers.yolo_layouts import Layout, below, read_layout
 
 LARGEST_LABELS = 16 * 1024 * 1024

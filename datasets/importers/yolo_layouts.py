@@ -6,9 +6,10 @@ from typing import Any
 
 import yaml
 
-from datasets.importers.files import lies_within, own_files, printable
+from datasets.importers.files import lies_within, own_files
+from datasets.importers.foreign import refusal_of
 from datasets.importers.image_files import LONGEST_NAME, ImageFinder, image_paths
-from datasets.importers.problems import ImportRefused, listed
+from datasets.importers.problems import ImportRefused, listed, printable
 
 LARGEST_YAML = 1024 * 1024
 NAMES_FILES = ("classes.txt", "obj.names", "classes.names")
@@ -57,6 +58,8 @@ def _bare(path: Path, split: str | None) -> Layout:
     """A folder without a data.yaml: the names stand in a file of their own, the images in the split's folder or in all."""
     home = path.resolve()
     named = next((path / name for name in NAMES_FILES if lies_within(path / name, path)), None)
+    if named is None and not next(path.rglob("*.txt"), None):
+        raise refusal_of(path)
     if named is None:
         raise ImportRefused(
             "The folder has labels but no data.yaml, so the classes' names are unknown.",

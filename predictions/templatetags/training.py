@@ -49,6 +49,18 @@ def validator_words(validator: dict[str, Any]) -> str:
 
 
 @register.filter
+def pairs(mapping: dict[str, Any] | None) -> list[tuple[str, Any]]:
+    """What `.items` is for dictionaries that others fill: in a template that would be their own key "items" first."""
+    return list((mapping or {}).items())
+
+
+@register.filter
+def in_words(value: Any) -> str:
+    """A value of a record: "torch 2.9.0, trl 0.25.1" for a dictionary."""
+    return ", ".join(f"{name} {inner}" for name, inner in value.items()) if isinstance(value, dict) else str(value)
+
+
+@register.filter
 def magnitude(number: float) -> float:
     return abs(number)
 
@@ -117,14 +129,13 @@ def failed_checks(validations: list[dict[str, Any]] | None) -> SafeString:
 @register.simple_tag
 def score(row: TextPrediction, name: str) -> SafeString:
     """A score with its decimals; an exact match as a mark; without a reference, the word for it."""
-    value = getattr(row, name)
+    value = (row.custom_scores or {}).get(name.removeprefix("custom:")) if name.startswith("custom:") else getattr(row, name)
     if value is None:
-        return format_html(
-            '<span class="text-secondary" title="There is no reference to hold it against">{}</span>', "not defined"
-        )
+        reason = "There is no reference to hold it against" if name in DEFINITIONS else "The training did not send it"
+        return format_html('<span class="text-secondary" title="{}">{}</span>', reason, "not defined")
     if name in ("exact_match", "exact_match_norm"):
         return outcome_mark(value == 1.0)
-    return format_html("{}", f"{value:.{DEFINITIONS[name].decimals}f}")
+    return format_html("{}", f"{value:.{DEFINITIONS[name].decimals if name in DEFINITIONS else 3}f}")
 
 
 @register.inclusion_tag("training/_sort_heading.html", takes_context=True)

@@ -360,7 +360,7 @@ def test_a_link_to_annotations_elsewhere_is_not_followed(tmp_path: Path) -> None
     write(tmp_path / "secret.json", coco())
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "truth.json").symlink_to(tmp_path / "secret.json")
-    with pytest.raises(ImportRefused, match="0 annotation files"):
+    with pytest.raises(ImportRefused, match="nothing that Touchstone knows"):
         annotations_file(Source(tmp_path / "set"))
 
 
@@ -396,9 +396,9 @@ def test_a_duplicate_image_is_rejected_and_a_duplicate_annotation_id_noticed(tmp
 
 
 def test_a_results_list_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(ImportRefused, match="COCO dictionary") as refused:
+    with pytest.raises(ImportRefused, match="JSON list") as refused:
         read(tmp_path, [])
-    assert "results file" in refused.value.remedy
+    assert "as predictions" in refused.value.remedy
 
 
 def test_images_are_found_by_name_and_base_name(tmp_path: Path) -> None:
@@ -472,3 +472,16 @@ def test_the_number_of_keypoints_must_be_the_categorys(tmp_path: Path) -> None:
     category = {"id": 7, "name": "hand", "keypoints": ["a", "b"], "skeleton": []}
     _, problems = read(tmp_path, coco() | {"categories": [category], "annotations": [annotation(keypoints=[1, 2, 2])]})
     assert problems.rejected_by_reason() == {"bad_keypoints": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("_annotations.createml.json", [{"image": "a.jpg", "annotations": []}], "CreateML"),
+        ("results.json", [{"image_id": 1}], "JSON list"),
+        ("train.tfrecord", "record", "TFRecord"),
+    ],
+)
+def test_what_is_no_coco_is_told_for_what_it_is(tmp_path: Path, name: str, content: Any, words: str) -> None:
+    with pytest.raises(ImportRefused, match=words):
+        list(CocoImporter().read(Source(write(tmp_path / name, content)), ProblemLog()))

@@ -29,6 +29,7 @@ def rows(path: Path) -> list[object]:
         (b'{"a": 1}\n{"a": 2}\n', "goes on", "byte 9"),
         (b"  \n" * 40, "empty", "byte 0"),
         (b"[1,\x00 2]", "NUL", "byte 3"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", "no text", "byte 0"),
         (b'[{"a": None}]', "not valid JSON", "byte 7"),
         (b"\xef\xbb\xbf[1, x]", "not valid JSON", "byte 7 of 9"),
         (b'[NaN, {"a": 1}, {"b": ', "cut short", "byte 22 of 22, after row 2"),

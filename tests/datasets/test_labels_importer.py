@@ -154,3 +154,9 @@ def test_progress_is_told_in_bytes(tmp_path: Path) -> None:
     assert told == sorted(told)
     assert told[-1][1] == path.stat().st_size
     assert len(told) > 3
+
+
+def test_rows_with_more_cells_than_columns_are_refused_not_cut(tmp_path: Path) -> None:
+    records, problems = read(write(tmp_path / "labels.csv", "file_name,label\n1.jpg,cat,0,1,1,2\n2.jpg,dog,\n"))
+    assert pairs(records) == [("2.jpg", "dog")]
+    assert problems.rejected_by_reason() == {"bad_line": 1}

@@ -75,6 +75,8 @@ def test_files_are_told_apart(tmp_path: Path, name: str, content: str, key: str)
         ({"train/a.jpg": "", "val/b.jpg": ""}, "nothing that says what is in them"),
         ({"images/a.jpg": "", "annotations/a.xml": "<annotation/>"}, "Pascal VOC"),
         ({"a.jpg": "", "a.xml": "<annotation/>"}, "Pascal VOC"),
+        ({"train/a.jpg": "", "train/a.createml.json": '[{"image": "a.jpg", "annotations": []}]'}, "CreateML"),
+        ({"train/a.tfrecord": "", "train/label_map.pbtxt": ""}, "TFRecord"),
         ({"images/a.jpg": "", "ann.csv": "image_name,dog,cat\n"}, "no columns file_name and label"),
         ({"train/a.jpg": "", "train/_classes.csv": "filename,dog\n"}, "no columns file_name and label"),
     ],

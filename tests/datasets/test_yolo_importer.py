@@ -274,3 +274,9 @@ def test_labels_without_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match="names are unknown") as refused:
         read(tmp_path)
     assert "data.yaml" in refused.value.remedy
+
+
+def test_a_folder_without_labels_is_told_for_what_it_is(tmp_path: Path) -> None:
+    put(tmp_path / "annotations" / "1.xml", "<annotation/>")
+    with pytest.raises(ImportRefused, match="Pascal VOC"):
+        read(tmp_path)

@@ -232,3 +232,24 @@ def test_the_foreign_keys_stand_in_the_database(dataset: Dataset, imported: Call
         assert cursor.fetchone()[0] == 3
         cursor.execute("SHOW session_replication_role")
         assert cursor.fetchone()[0] == "origin"
+
+
+def noticed(job: PredictionImport) -> list[str]:
+    """The fields whose ids look shifted by one."""
+    found = [problem for problem in job.report["problems"] if problem["reason"] == "ids_shifted_by_one"]
+    return [example["where"] for problem in found for example in problem["examples"]]
+
+
+def test_image_ids_shifted_by_one_are_noticed_though_most_are_known(
+    imported: Callable[..., PredictionImport], dataset: Dataset
+) -> None:
+    make_sample(dataset, external_id="11", file_name="images/11.jpg", width=100, height=80)
+    job = imported([result(image_id=11), result(image_id=12)])
+    assert job.status == JobStatus.COMPLETED and job.stored_count == 1
+    assert noticed(job) == ["image_id"]
+
+
+def test_an_unknown_id_that_no_shift_explains_is_no_shift(imported: Callable[..., PredictionImport], dataset: Dataset) -> None:
+    make_category(dataset, "bird", "8")
+    job = imported([result(category_id=0), result(category_id=7), result(category_id=9)])
+    assert job.stored_count == 2 and noticed(job) == []

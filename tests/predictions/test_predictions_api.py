@@ -225,3 +225,20 @@ def test_a_failed_import_is_tried_again(client: Client, dataset: Dataset) -> Non
 def test_a_pending_import_is_not_confirmed(client: Client, dataset: Dataset) -> None:
     answer = client.post(reverse("prediction-import-confirm", args=[make_job(dataset).pk]))
     assert answer.status_code == 409 and "pending" in answer.json()["detail"]
+
+
+def test_a_picture_is_no_results_file_and_its_bytes_hurt_nobody(client: Client, dataset: Dataset) -> None:
+    answer = send(client, dataset, file=form_file(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01"))
+    assert answer.status_code == 400 and "no text" in answer.json()["detail"]
+
+
+def test_nul_bytes_near_the_mistake_are_not_stored(client: Client, dataset: Dataset) -> None:
+    answer = send(client, dataset, file=form_file(b"abc\x00\x00"))
+    assert answer.status_code == 400 and "abc" in answer.json()["detail"]
+
+
+def test_ids_that_look_shifted_are_told(client: Client, dataset: Dataset) -> None:
+    make_category(dataset, "dog", "8")
+    answer = send(client, dataset, file=form_file([result(category_id=8), result(category_id=9)]))
+    assert answer.status_code == 201 and answer.json()["prediction_count"] == 1
+    assert "shift_category_ids" in answer.json()["message"]

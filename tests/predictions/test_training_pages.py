@@ -9,7 +9,15 @@ from django.urls import reverse
 
 from accounts.models import Project, User
 from predictions.diffs import word_diff
-from predictions.models import JobToken, PredictionRun, TextPrediction, TrainingJob
+from predictions.models import (
+    JobToken,
+    PredictionRun,
+    PredictionSet,
+    PredictionSetVersion,
+    SetKind,
+    TextPrediction,
+    TrainingJob,
+)
 from tests.factories import make_answer, make_firing, make_project, make_training_job
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +95,25 @@ def test_the_cost_is_told_before(client: Client, project: Project, change: dict[
     assert said in page(client, "cost", project.slug, **(FORM | change))
 
 
+def test_a_set_that_the_api_named_is_kept(client: Client, job: TrainingJob) -> None:
+    panel = {"source": "set", "prediction_set": "golden@latest"}
+    TrainingJob.objects.update(config={"predictions": panel})
+    assert "golden@latest · not here yet" in page(client, "config", job.pk)
+    client.post(reverse("training:config", args=[job.pk]), FORM | panel)
+    job.refresh_from_db()
+    assert (job.panel.prediction_set, job.panel.sample_count) == ("golden@latest", 8)
+
+
+def test_the_newest_version_of_a_curated_set_can_be_chosen(client: Client, project: Project) -> None:
+    golden = PredictionSet.objects.create(project=project, name="golden", kind=SetKind.CURATED)
+    for number, count in ((1, 5), (2, 7)):
+        PredictionSetVersion.objects.create(
+            prediction_set=golden, number=number, content_hash=str(number) * 64, item_count=count
+        )
+    chosen = {"source": "set", "prediction_set": "golden@latest", "sample_frequency": "epoch", "epochs": "3"}
+    assert '7</b> items × <b class="num">3</b> firings' in page(client, "cost", project.slug, **(FORM | chosen))
+
+
 def test_the_panel_is_changed_later(client: Client, job: TrainingJob) -> None:
     job.config = {"lr": 0.1}
     job.save()
@@ -144,6 +171,34 @@ def test_new_answers_are_announced(client: Client, job: TrainingJob) -> None:
     assert seen and "HX-Trigger-After-Settle" not in client.get(url, {"seen": seen[1]}).headers
 
 
+def test_the_improvement_is_news_too(client: Client, job: TrainingJob) -> None:
+    make_firing(job, 1, [make_answer(0, "xxxxx")])
+    make_firing(job, 2, [make_answer(0, "right")])
+    url = reverse("training:live", args=[job.pk])
+    answer = client.get(url, {"seen": "0-0.000", "tab": "predictions"}).content.decode()
+    assert 'id="improvement"' in answer and "100.0 %" in answer and 'hx-swap-oob="true"' in answer
+    assert 'id="improvement"' not in client.get(url, {"seen": "0-0.000", "tab": "items"}).content.decode()
+
+
+def test_names_that_templates_know_are_names_like_others(client: Client, job: TrainingJob) -> None:
+    TrainingJob.objects.update(config={"items": 3}, environment={"items": 4})
+    make_firing(job, 1, [make_answer(0, scores={"items": 0.25})])
+    PredictionRun.objects.update(generation_params={"items": 5, "versions": {"torch": "2.9"}})
+    key = TextPrediction.objects.select_related("item").get().item.key
+    assert "torch</dt><dd>2.9" in page(client, "runs", job.pk) and "0.250" in page(client, "item", job.pk, key)
+    page(client, "config", job.pk)
+
+
+def test_a_superseded_attempt_can_still_be_read(client: Client, job: TrainingJob) -> None:
+    for attempt in (1, 2):
+        make_firing(job, 1, [make_answer(0, f"attempt {attempt} said")], attempt=attempt)
+    old = PredictionRun.objects.get(attempt=1)
+    assert old.get_absolute_url() in page(client, "runs", job.pk)
+    text = page(client, "job", job.pk, run=old.pk)
+    assert "attempt 1 said" in text and "superseded attempt 1" in text
+    assert "superseded" not in page(client, "job", job.pk)
+
+
 def test_the_latest_firing_is_shown_unless_the_address_says_another(client: Client, job: TrainingJob) -> None:
     for epoch in (1, 2):
         make_firing(job, epoch, [make_answer(0, f"said in {epoch}")])
@@ -159,11 +214,17 @@ def test_the_latest_firing_is_shown_unless_the_address_says_another(client: Clie
         ({"sort": "-char_error_rate"}, "xxxxx"),
         ({"sort": "char_error_rate"}, "right"),
         ({"sort": "-sample_index"}, "righ"),
+        ({"sort": "token_f1"}, "xxxxx"),
+        ({"sort": "-custom:reward"}, "righ"),
+        ({"sort": "custom:re'ward"}, "right"),
         ({"sort": "evil"}, "xxxxx"),
     ],
 )
 def test_it_is_sorted_by_any_score(client: Client, job: TrainingJob, query: dict[str, str], first: str) -> None:
-    make_firing(job, 1, [make_answer(0, "xxxxx"), make_answer(1, "right"), make_answer(2, "righ")])
+    rewarded = make_answer(2, "righ", scores={"reward": 10})
+    make_firing(
+        job, 1, [make_answer(0, "xxxxx", scores={"reward": 9}), make_answer(1, "right", scores={"re'ward": 1}), rewarded]
+    )
     rows = client.get(reverse("training:job", args=[job.pk]), query).context["page"].object_list
     assert rows[0].prediction == first
 
@@ -243,6 +304,13 @@ def test_the_story_of_an_item(client: Client, job: TrainingJob) -> None:
     assert text.count('data-outcome="wrong"') >= 3
 
 
+def test_the_items_of_all_sets_are_listed(client: Client, job: TrainingJob) -> None:
+    make_firing(job, 1, [make_answer(0, "right")], prediction_set="one")
+    make_firing(job, 1, [make_answer(1, "wrong")], prediction_set="two")
+    listed = client.get(reverse("training:items", args=[job.pk])).context["page"]
+    assert [[solved for _, solved in item.strip] for item in listed] == [[True, None], [None, False]]
+
+
 def test_an_item_that_was_never_asked_is_not_found(client: Client, job: TrainingJob) -> None:
     assert client.get(reverse("training:item", args=[job.pk, "none"])).status_code == 404
 
@@ -260,6 +328,12 @@ def test_changes_between_two_epochs(client: Client, job: TrainingJob) -> None:
     make_firing(job, 2, [make_answer(0, "wrong"), make_answer(1, "right"), make_answer(2, "same"), make_answer(4, "x")])
     found = client.get(reverse("training:changes", args=[job.pk])).context["changes"]
     assert (len(found.regressed), len(found.improved), found.unchanged, found.only_before, found.only_after) == (1, 1, 1, 1, 1)
+
+
+def test_nothing_in_common_is_not_nothing_moved(client: Client, job: TrainingJob) -> None:
+    for epoch in (1, 2):
+        make_firing(job, epoch, [make_answer(epoch)])
+    assert "have no item in common" in page(client, "changes", job.pk)
 
 
 def test_higher_is_better_where_it_is(client: Client, job: TrainingJob) -> None:

@@ -120,9 +120,10 @@ class TouchstoneCallback(TrainerCallback):
 
     # --- Before the training -----------------------------------------------------------------------------------------
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.run.settings.is_disabled:
-            return
         self._forget()
+        if self.run.settings.is_disabled:
+            self.plan = Plan(enabled=False)
+            return
         plan = None
         if distributed.rank() == 0:
             try:
@@ -193,9 +194,9 @@ class TouchstoneCallback(TrainerCallback):
             self._fire(state, kwargs)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        if self.plan is None or not self.plan.enabled:
+        if self.plan is None:
             return
-        if self.plan.frequency == "eval":
+        if self.plan.enabled and self.plan.frequency == "eval":
             self._fire(state, kwargs)
         if metrics is None:
             return
@@ -210,6 +211,8 @@ class TouchstoneCallback(TrainerCallback):
         name = wanted if wanted.startswith("eval_") else f"eval_{wanted}"
         if name.startswith(f"eval_{METRIC}") and name not in metrics:
             metrics[name] = self._means.get(name.removeprefix(f"eval_{METRIC}"), math.nan)
+            if self.plan is not None and not self.plan.enabled:
+                self.run.warn(f"The trainer chooses by {name}, and Touchstone is off: no checkpoint will be the best.")
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.plan is None or not self.plan.enabled or distributed.rank() != 0:

@@ -15,6 +15,8 @@ from touchstone_client.spool import REFUSED, SpoolFile, files_in
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 where all is done, 1 where something waits still, 2 for wrong use."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # Each of its requests would be a line among ours.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     options = _parser().parse_args(arguments)
     try:
         return int(options.work(options))

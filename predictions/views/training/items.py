@@ -26,14 +26,19 @@ STRIP = 60
 def items(request: HttpRequest, pk: int) -> HttpResponse:
     """Every item with a strip of its outcomes over the epochs."""
     job = training.get_job(request.user, pk)
-    runs = list(PredictionRun.objects.of_training(job).only("pk", "epoch", "step", "set_version_id"))
-    last = runs[-1] if runs else None
-    asked = PredictionSetItem.objects.filter(version=last.set_version_id if last else None).order_by("sample_index", "pk")
+    runs = list(
+        PredictionRun.objects.of_training(job)
+        .select_related("set_version")
+        .only("pk", "epoch", "step", "set_version__prediction_set_id")
+    )
+    # Of every set that is asked the version that was asked last.
+    versions = {run.set_version.prediction_set_id: run.set_version_id for run in runs if run.set_version}
+    asked = PredictionSetItem.objects.filter(version__in=versions.values()).order_by("version", "sample_index", "pk")
     page = Paginator(asked, PAGE).get_page(request.GET.get("page"))
     shown = _thinned(runs)
-    outcomes = _outcomes(shown, [item.pk for item in page])
+    outcomes = _outcomes(shown, [item.key for item in page])
     for item in page:
-        item.strip = [(run, outcomes[item.pk].get(run.pk)) for run in shown]
+        item.strip = [(run, outcomes[item.key].get(run.pk)) for run in shown]
     return render(request, "training/items.html", {**frame(job, "items"), "page": page, "runs": shown})
 
 
@@ -44,11 +49,12 @@ def _thinned(runs: list[PredictionRun]) -> list[PredictionRun]:
     return [runs[int(number * every)] for number in range(STRIP - 1)] + [runs[-1]]
 
 
-def _outcomes(runs: list[PredictionRun], item_pks: list[int]) -> dict[int, dict[int, bool | None]]:
-    rows = TextPrediction.objects.filter(run__in=runs, item__in=item_pks).only("run_id", "item_id", "exact_match", "passed")
-    found: dict[int, dict[int, bool | None]] = defaultdict(dict)
-    for row in rows:
-        found[row.item_id][row.run_id] = is_solved(row)
+def _outcomes(runs: list[PredictionRun], keys: list[str]) -> dict[str, dict[int, bool | None]]:
+    """By key: versions of a set that share an item are one story."""
+    rows = TextPrediction.objects.filter(run__in=runs, item__key__in=keys).select_related("item")
+    found: dict[str, dict[int, bool | None]] = defaultdict(dict)
+    for row in rows.only("run_id", "item__key", "exact_match", "passed"):
+        found[row.item.key][row.run_id] = is_solved(row)
     return found
 
 

@@ -8,12 +8,13 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
 from accounts.access import get_project
 from accounts.models import Role
-from predictions import texts, training
+from predictions import texts, training, trends
 from predictions.models import TrainingJob, TrainingStatus
 from predictions.models.training import task_type_choices
 from predictions.training import JobConflict
@@ -70,7 +71,8 @@ def job_new(request: HttpRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, f"{job.name} is ready. Paste the lines below into your training script.")
             return redirect("training:setup", job.pk)
-    context = {"project": project, "form": form, "panel_form": panel_form, "plan": PlanForm(), **cost(panel_form, PlanForm({}))}
+    plan = PlanForm(posted)
+    context = {"project": project, "form": form, "panel_form": panel_form, "plan": plan, **cost(panel_form, plan)}
     return render(request, "training/new.html", context, status=INVALID if request.method == "POST" else 200)
 
 
@@ -138,6 +140,10 @@ def live(request: HttpRequest, pk: int) -> HttpResponse:
     job = training.get_job(request.user, pk)
     response = render(request, "training/_head.html", frame(job, request.GET.get("tab", "")))
     if request.GET.get("seen", "") not in ("", str(seen(job))):
+        if request.GET.get("tab") == "predictions":
+            rows = [trends.as_row(point) for point in trends.points(job)]
+            news = {"improvement": trends.overall_improvement(rows), "is_news": True}
+            response.write(render_to_string("training/_improvement.html", news))
         trigger_client_event(response, "answers-changed", {"firings": job.firing_count}, after="settle")
     return response
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import F, Q, QuerySet
+from django.db.models.fields.json import KeyTransform
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -19,7 +20,8 @@ from predictions.views.training.jobs import frame, is_fragment
 
 PAGE = 50
 SHOWN_CHANGES = 50
-SORTABLE = ("sample_index", *SCORE_NAMES, "latency_ms")
+COLUMNS = ("char_error_rate", "exact_match", "word_overlap", "chrf")
+DIRECTIONS = (("Lowest first", ""), ("Highest first", "-"))
 OUTCOMES = {"": "All", "wrong": "Wrong", "right": "Right"}
 
 
@@ -27,7 +29,7 @@ OUTCOMES = {"": "All", "wrong": "Wrong", "right": "Right"}
 def job(request: HttpRequest, pk: int) -> HttpResponse:
     """The monitor: trends above, the answers of one firing below."""
     found = training.get_job(request.user, pk)
-    runs = firings(found)
+    runs = firings(found, superseded=request.GET.get("run", ""))
     run = chosen(runs, request)
     context = {**frame(found, "predictions"), **_table(request, run), "runs": runs, "run": run}
     context["many_sets"] = len({each.set_version_id for each in runs}) > 1
@@ -40,10 +42,11 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "training/job.html", context)
 
 
-def firings(found: TrainingJob) -> list[PredictionRun]:
-    """In order of training, without the totals, which are large."""
-    runs = PredictionRun.objects.of_training(found).select_related("set_version__prediction_set")
-    return list(runs.defer("totals", "generation_params"))
+def firings(found: TrainingJob, superseded: str = "") -> list[PredictionRun]:
+    """In order of training, without the totals, which are large. A run that a later attempt took the place of can be asked for."""
+    named = Q(pk=superseded) if superseded.isdecimal() and len(superseded) < 19 else Q()
+    runs = PredictionRun.objects.filter(Q(is_current=True) | named, job=found).order_by("epoch", "step", "pk")
+    return list(runs.select_related("set_version__prediction_set").defer("totals", "generation_params"))
 
 
 def chosen(runs: list[PredictionRun], request: HttpRequest, name: str = "run") -> PredictionRun | None:
@@ -60,10 +63,18 @@ def chosen(runs: list[PredictionRun], request: HttpRequest, name: str = "run") -
     return found[-1] if found else None
 
 
+def _orders(run: PredictionRun | None) -> dict[str, str]:
+    """What answers can be ordered by, besides their place: every score, also the trainer's own, and the time they took."""
+    scores = run.totals.get("scores", {}) if run else {}
+    custom = {f"custom:{name}": name for name in sorted(scores.keys() - set(SCORE_NAMES))}
+    return {**{name: definition.label for name, definition in DEFINITIONS.items()}, "latency_ms": "Latency, ms", **custom}
+
+
 def _table(request: HttpRequest, run: PredictionRun | None) -> dict[str, Any]:
-    sort = request.GET.get("sort", "sample_index")
-    if sort.lstrip("-") not in SORTABLE:
-        sort = "sample_index"
+    sort, orders = request.GET.get("sort", "sample_index"), _orders(run)
+    by = sort.removeprefix("-")
+    if by != "sample_index" and by not in orders:
+        sort = by = "sample_index"
     outcome, search = request.GET.get("outcome", ""), request.GET.get("search", "").strip()[:200]
     validator = request.GET.get("validator", "")[:80]
     rows = TextPrediction.objects.none() if run is None else _rows(run, sort, outcome, search)
@@ -77,6 +88,9 @@ def _table(request: HttpRequest, run: PredictionRun | None) -> dict[str, Any]:
     return {
         "page": page,
         "sort": sort,
+        "orders": orders,
+        "directions": DIRECTIONS,
+        "extra": None if by in (*COLUMNS, "sample_index") else (by, orders[by]),
         "outcome": outcome,
         "outcomes": OUTCOMES,
         "search": search,
@@ -85,7 +99,7 @@ def _table(request: HttpRequest, run: PredictionRun | None) -> dict[str, Any]:
         "is_filtered": bool(outcome or search or validator),
         "is_scored": scored,
         "has_checks": any(row.passed is not None for row in page),
-        "columns": [(name, DEFINITIONS[name]) for name in ("char_error_rate", "exact_match", "word_overlap", "chrf")],
+        "columns": [(name, DEFINITIONS[name]) for name in COLUMNS],
     }
 
 
@@ -104,7 +118,8 @@ def _rows(run: PredictionRun, sort: str, outcome: str, search: str) -> "QuerySet
         rows = rows.filter(Q(passed=True) | Q(passed=None, exact_match=1))
     if search:
         rows = rows.filter(Q(prediction__icontains=search) | Q(item__prompt__icontains=search))
-    field = F(sort.lstrip("-"))
+    by = sort.removeprefix("-")
+    field = KeyTransform(by.removeprefix("custom:"), "custom_scores") if by.startswith("custom:") else F(by)
     order = field.desc(nulls_last=True) if sort.startswith("-") else field.asc(nulls_last=True)
     return rows.order_by(order, "sample_index", "pk")
 
