@@ -13,7 +13,9 @@ from rest_framework.views import exception_handler
 from datasets.importers.problems import ImportRefused
 from datasets.requests import ImportConflict
 from datasets.uploads import NoRoom, TooLarge, UploadRefused
+from predictions.curation import SetConflict
 from predictions.prediction_sets import SetRefused
+from predictions.set_files import Problem, SetFileRefused
 from predictions.training import JobConflict
 
 REMEDIES = {
@@ -39,7 +41,9 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (ImportConflict, status.HTTP_409_CONFLICT),
     (ImportRefused, status.HTTP_400_BAD_REQUEST),
     (JobConflict, status.HTTP_409_CONFLICT),
+    (SetConflict, status.HTTP_409_CONFLICT),
     (SetRefused, status.HTTP_400_BAD_REQUEST),
+    (SetFileRefused, status.HTTP_400_BAD_REQUEST),
 ]
 
 
@@ -52,6 +56,7 @@ class Refused(exceptions.APIException):
         where = getattr(refusal, "where", "")
         super().__init__(f"{refusal} ({where})" if where else str(refusal))
         self.status_code, self.remedy = status_code, getattr(refusal, "remedy", "")
+        self.problems: list[Problem] = getattr(refusal, "problems", [])
 
 
 class CursorPagination(pagination.CursorPagination):
@@ -77,7 +82,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     if response is None or not isinstance(error, exceptions.APIException):
         return response
     remedy = getattr(error, "remedy", None) or REMEDIES.get(response.status_code, "Read the API's documentation at /api/docs/.")
-    errors = list(_field_errors(error.detail)) if isinstance(error, exceptions.ValidationError) else []
+    errors = list(_field_errors(error.detail)) if isinstance(error, exceptions.ValidationError) else _row_errors(error)
     response.data = {
         "type": "about:blank",
         "title": HTTPStatus(response.status_code).phrase,
@@ -88,6 +93,18 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     }
     response.content_type = "application/problem+json"
     return response
+
+
+def _row_errors(error: Exception) -> list[dict[str, str]]:
+    """What is wrong with the rows of a file, each with how to mend it."""
+    return [
+        {
+            "field": ".".join(part for part in (f"row {problem.row}" if problem.row else "", problem.field) if part),
+            "reason": f"{problem.reason} {problem.remedy}",
+            "code": "refused",
+        }
+        for problem in getattr(error, "problems", [])
+    ]
 
 
 def problem_answer(error: exceptions.APIException) -> JsonResponse:

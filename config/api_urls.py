@@ -11,6 +11,7 @@ from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
 from predictions import training_api as training
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
 from predictions.imports_api import PredictionImportViewSet, PredictionsView
+from predictions.sets_api import SetViewSet
 
 router = SimpleRouter()
 router.register("projects", ProjectViewSet, basename="project")
@@ -20,6 +21,7 @@ router.register(r"datasets/(?P<dataset_pk>\d+)/runs", RunViewSet, basename="run"
 router.register(r"datasets/(?P<dataset_pk>\d+)/imports", DatasetImportsViewSet, basename="dataset-import")
 router.register("imports", DatasetImportViewSet, basename="import")
 router.register("prediction-imports", PredictionImportViewSet, basename="prediction-import")
+router.register("sets", SetViewSet, basename="set")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from accounts.last_project import remembered_slug
 from accounts.models import Project, User
 from datasets.models import Dataset
-from predictions.models import PredictionRun, TrainingJob
+from predictions.models import PredictionRun, PredictionSet, TrainingJob
 
 PER_GROUP = 5
 
@@ -33,6 +33,7 @@ def jump(request: HttpRequest) -> HttpResponse:
     words = request.GET.get("q", "")[:120].split()
     groups = {
         "Datasets": list(_datasets(request.user, words)),
+        "Sets": list(_sets(request.user, words)),
         "Runs": list(_runs(request.user, words)),
         "Trainings": list(_trainings(request.user, words)),
         "Projects": list(_projects(request.user, words)),
@@ -55,6 +56,14 @@ def _runs(user: User, words: list[str]) -> Iterator[Place]:
         found = found.filter(Q(name__icontains=word) | Q(dataset__name__icontains=word))
     for run in found[:PER_GROUP]:
         yield Place("run", run.name, run.dataset.name, run.get_absolute_url())
+
+
+def _sets(user: User, words: list[str]) -> Iterator[Place]:
+    found = PredictionSet.objects.visible_to(user).select_related("project").order_by("kind", "-pk")
+    for word in words:
+        found = found.filter(name__icontains=word)
+    for asked in found[:PER_GROUP]:
+        yield Place("check", asked.name, asked.project.name, asked.get_absolute_url())
 
 
 def _trainings(user: User, words: list[str]) -> Iterator[Place]:
@@ -85,6 +94,7 @@ def _pages(request: HttpRequest, words: list[str]) -> Iterator[Place]:
     if project:
         pages = [
             ("dataset", f"Datasets of {project}", reverse("datasets:list", args=[project.slug])),
+            ("check", f"Sets of {project}", reverse("sets:list", args=[project.slug])),
             ("chart", f"Training in {project}", reverse("training:list", args=[project.slug])),
             ("members", f"Members of {project}", reverse("accounts:members", args=[project.slug])),
             *pages,

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest
 
+import predictions.sets_admin  # noqa: F401 - registers the tables of sets
 from datasets.admin import ImportAdmin, list_link
 from datasets.large_tables import LargeTableAdmin, by_number, found_samples
 from predictions.models import (
@@ -14,9 +15,7 @@ from predictions.models import (
     PredictedObject,
     PredictionImport,
     PredictionRun,
-    PredictionSet,
     PredictionSetItem,
-    PredictionSetVersion,
     TextPrediction,
     TrainingJob,
 )
@@ -148,32 +147,6 @@ class TrainingJobAdmin(admin.ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[TrainingJob]") -> None:
         for job in queryset:
             delete_job(job)
-
-
-class VersionInline(admin.TabularInline):
-    model = PredictionSetVersion
-    fields = readonly_fields = ["number", "item_count", "content_hash", "source", "seed", "created_at"]
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-@admin.register(PredictionSet)
-class PredictionSetAdmin(admin.ModelAdmin):
-    list_display = ["name", "project", "kind", "created_by", "created_at"]
-    list_filter = ["kind"]
-    list_select_related = ["project", "created_by"]
-    search_fields = ["name", "project__name"]
-    readonly_fields = ["project", "kind", "created_by"]
-    inlines = [VersionInline]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # sampled sets are drawn by trainings
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # answers stand on them
 
 
 @admin.register(PredictionImport)

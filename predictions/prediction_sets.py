@@ -99,6 +99,16 @@ def find_version(project: Project, reference: str) -> PredictionSetVersion:
     return found
 
 
+def check_fits(job: TrainingJob, version: PredictionSetVersion) -> None:
+    """Raises SetRefused where a training of text would be asked about images."""
+    images = version.items.filter(prompt=None, messages__isnull=True).count() if job.task_type == "text" else 0
+    if images:
+        raise SetRefused(
+            f"{version} holds {images:,} image{'s' if images > 1 else ''}, which a training of text cannot be asked.",
+            "Name a set of prompts or messages, or take the images out of the next version.",
+        )
+
+
 def _what_there_is(project: Project, name: str) -> str:
     numbers = PredictionSetVersion.objects.published().filter(prediction_set__project=project, prediction_set__name=name)
     known = [str(number) for number in numbers.order_by("number").values_list("number", flat=True)]

@@ -174,6 +174,8 @@ class StartView(WriterView):
         job = self.job_on_first_contact(request, job_id, given)
         asked = given.get("prediction_set") or (job.panel.prediction_set if job.panel.source == "set" else "")
         version = prediction_sets.find_version(job.project, asked) if asked else None
+        if version:
+            prediction_sets.check_fits(job, version)
         job = training.start(job, given["attempt"], storable_json(given.get("environment", {})), given.get("framework", ""))
         if version:
             prediction_sets.note_asked(job, version)

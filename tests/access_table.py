@@ -112,6 +112,22 @@ PAGES = {
     "predictions:run_delete": Row("predictionrun", post=EDIT_DO),
     "predictions:imports": Row("dataset", get=SEE),
     "predictions:import_new": Row("dataset", get=EDIT, post=EDIT_422),
+    "sets:list": Row("project", get=SEE),
+    "sets:new": Row("project", get=EDIT, post=EDIT_DO, body={"name": "Owls"}),
+    # Without a reference there is nothing to find.
+    "sets:find": Row("project", get="login 404 404 404 404 404"),
+    "sets:collect": Row("project", post=EDIT_DO),
+    "sets:set": Row("set", get=SEE),
+    "sets:diff": Row("set", get=SEE),
+    "sets:export": Row("set", get=SEE),
+    "sets:leakage": Row("set", get=SEE, post="login 404 422 422 422 404"),
+    "sets:rules": Row("set", get=EDIT, post=EDIT_DO),
+    # The draft holds what the version before holds.
+    "sets:publish": Row("set", get=EDIT, post=EDIT_422),
+    "sets:item_add": Row("set", get=EDIT, post=EDIT_422),
+    "sets:item": Row("set_item", get=EDIT, post=EDIT_422),
+    "sets:import": Row("set", get=EDIT, post=EDIT_422),
+    **{f"sets:{name}": Row("set", post=EDIT_DO) for name in ("begin", "discard", "items_remove", "delete")},
     "training:list": Row("project", get=SEE),
     "training:new": Row("project", get=EDIT, post=EDIT_422),
     "training:cost": Row("project", get=SEE),
@@ -159,6 +175,19 @@ API = {
             ("cancel", {"post": "401 404 403 409 409 404"}),
         ]
     },
+    "set-list": api(get=API_ALL, post="401 400 403 201 201 400", body={"project": "birds", "name": "Owls"}),
+    "set-detail": api("set", get=API_SEE, patch=API_EDIT, delete=API_DELETE, body={"description": "Owls"}),
+    "set-items": api("set_items", get=API_SEE),
+    "set-draft": api("set", post=API_EDIT, patch=API_EDIT, delete=API_DELETE, body={"validators": [{"type": "is_json"}]}),
+    "set-draft-items": api("set", post=API_EDIT, delete=API_EDIT, body={"items": [{"prompt": "why?"}]}),
+    "set-draft-item": api("draft_item", patch=API_EDIT, delete=API_DELETE, body={"references": ["5"]}),
+    # The draft holds what the version before holds.
+    "set-publish": api("set", post="401 404 403 409 409 404"),
+    "set-diff": api("set", get=API_SEE),
+    "set-import-file": api("set", post=API_EDIT, body={"content": '{"prompt": "why?"}', "mode": "add"}),
+    "set-export-file": api("set", get=API_SEE),
+    # Looking for leaks changes nothing; without data there is nothing to look through.
+    "set-leakage": api("set", post="401 404 400 400 400 404"),
     # Editors make jobs; without a project they make them in their own.
     "training-jobs": api(get=API_ALL, post=API_MAKE, body={"project": "birds", "job_id": "weekly"}),
     "training-job": api("job_id", get=API_SEE, patch=API_EDIT, delete=API_DELETE, body={"name": "Weekly"}),
@@ -208,7 +237,9 @@ ADMIN_TABLES = {
     "predictions_predictionimport": set(),
     "predictions_trainingjob": {"change", "delete"},
     "predictions_textprediction": set(),
-    "predictions_predictionset": {"change"},
+    "predictions_predictionset": {"add", "change", "delete"},
+    "predictions_predictionsetversion": {"change"},
+    "predictions_predictionsetitem": set(),
 }
 
 
@@ -247,6 +278,7 @@ ADMIN = {
     "admin:jsi18n": Row(get=site(200), post=site(405)),
     "admin:view_on_site": Row("view_on_site", get=site(302), post=site(302)),
     "admin:app_list": Row("app", get=site(200), post=site(200)),
+    "admin:predictions_predictionset_import": Row("set", get=staff(200), post=staff(200)),
     "admin:auth_user_password_change": Row("user", get=staff(200), post=staff(200)),
 } | {name: row for table, allowed in ADMIN_TABLES.items() for name, row in _admin_rows(table, allowed).items()}
 

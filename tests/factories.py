@@ -6,8 +6,10 @@ from typing import Any
 from accounts.models import Membership, Project, Role, User
 from accounts.projects import create_project
 from datasets.models import Annotation, Category, Dataset, Sample, Split
+from predictions import curation
 from predictions.ingest import Firing, Ingested, ingest
-from predictions.models import PredictedObject, PredictionRun, RunStatus, TrainingJob
+from predictions.models import PredictedObject, PredictionRun, PredictionSet, RunStatus, TrainingJob
+from predictions.set_files.base import ItemRecord, made_item
 
 _numbers = count(1)
 
@@ -82,3 +84,18 @@ def make_firing(job: TrainingJob, epoch: float = 1, answers: Any = None, **field
     """Answers of an epoch, stored as the API stores them."""
     step = fields.pop("step", int(epoch * 10))
     return ingest(job, Firing(epoch, step, fields.pop("attempt", 1), **fields), answers or [make_answer(n) for n in range(3)])
+
+
+def make_item_record(prompt: str = "2 + 2 =", **fields: Any) -> ItemRecord:
+    return made_item(row=0, prompt=prompt, **({"references": ["4"]} | fields))
+
+
+def make_golden_set(
+    project: Project | None = None, name: str = "golden", *, items: Any = None, published: bool = True, **fields: Any
+) -> PredictionSet:
+    """A curated set with a published version, or with a draft alone."""
+    asked = curation.create_set(project or make_project(), None, name, **fields)
+    curation.put_items(asked, items or [make_item_record(f"{number} + {number} =") for number in range(3)])
+    if published:
+        curation.publish(asked, None, "first")
+    return asked

@@ -11,13 +11,15 @@ from PIL import Image
 
 from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
-from predictions.models import JobToken, PredictionImport, PredictionSet, TextPrediction
+from predictions import curation
+from predictions.models import JobToken, PredictionImport, TextPrediction
 from tests.access_table import PEOPLE
 from tests.factories import (
     make_annotation,
     make_category,
     make_dataset,
     make_firing,
+    make_golden_set,
     make_predicted_object,
     make_project,
     make_run,
@@ -52,9 +54,11 @@ class World:
         make_firing(training, 1)
         text = TextPrediction.objects.get(sample_index=0)
         job_token, _ = JobToken.issue(training, admin, "training", 30)
+        golden = make_golden_set(project)
+        item = curation.begin_draft(golden).items.first()
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
-            prediction_job, upload, membership, training, text, PredictionSet.objects.get(), Group.objects.create(name="staff"), viewer,
+            prediction_job, upload, membership, training, text, golden, item.version, item, Group.objects.create(name="staff"), viewer,
         ]  # fmt: skip
         # The arguments of addresses, by what they are about.
         self.arguments: dict[str, dict[str, Any]] = {
@@ -72,6 +76,10 @@ class World:
             "training_item": {"pk": training.pk, "key": text.item.key},
             "job_id": {"job_id": training.job_id},
             "job_sample": {"job_id": training.job_id, "sample_index": 0},
+            "set": {"pk": golden.pk},
+            "set_item": {"pk": golden.pk, "item_pk": item.pk},
+            "set_items": {"pk": golden.pk, "version": "1"},
+            "draft_item": {"pk": golden.pk, "key": item.key},
             "thumb": {"pk": sample.pk, "size": 160},
             "sample_page": {"pk": dataset.pk, "sample_pk": sample.pk},
             "in_dataset": {"dataset_pk": dataset.pk},

@@ -5,6 +5,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.urls import reverse
 
 from accounts.models import Project, User
 from datasets.models import Sample
@@ -18,6 +19,18 @@ class SetKind(models.TextChoices):
 class PredictionSetQuerySet(models.QuerySet["PredictionSet"]):
     def visible_to(self, user: User) -> Self:
         return self.filter(project__memberships__user=user)
+
+    def with_versions(self) -> Self:
+        """With latest (number), latest_items, latest_at and has_draft, in one query."""
+        versions = PredictionSetVersion.objects.filter(prediction_set=models.OuterRef("pk"))
+        newest = versions.published().order_by("-number")
+        return self.annotate(
+            latest=models.Subquery(newest.values("number")[:1]),
+            latest_items=models.Subquery(newest.values("item_count")[:1]),
+            latest_at=models.Subquery(newest.values("published_at")[:1]),
+            version_count=models.Count("versions", filter=~models.Q(versions__content_hash="", kind=SetKind.CURATED)),
+            has_draft=models.Exists(versions.filter(content_hash="", prediction_set__kind=SetKind.CURATED)),
+        )
 
 
 class PredictionSet(models.Model):
@@ -38,6 +51,13 @@ class PredictionSet(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("sets:set", args=[self.pk])
+
+    @property
+    def is_curated(self) -> bool:
+        return self.kind == SetKind.CURATED
 
 
 class PredictionSetVersionQuerySet(models.QuerySet["PredictionSetVersion"]):

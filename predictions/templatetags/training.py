@@ -36,6 +36,19 @@ def every(query: QueryDict, name: str) -> list[str]:
 
 
 @register.filter
+def validator_words(validator: dict[str, Any]) -> str:
+    """A validator on one line, such as "not contains: Sorry"."""
+    rest = {name: value for name, value in validator.items() if name not in ("type", "not", "value")}
+    value = validator.get("value")
+    kind = str(validator.get("type", ""))
+    name = kind.removeprefix("not_")
+    words = f"not {name}" if (name != kind) is not bool(validator.get("not")) else name
+    if value is not None:
+        words += f": {value if isinstance(value, (str, int, float)) else json.dumps(value, ensure_ascii=False)}"
+    return words + "".join(f", {name} {inner}" for name, inner in rest.items())
+
+
+@register.filter
 def pairs(mapping: dict[str, Any] | None) -> list[tuple[str, Any]]:
     """What `.items` is for dictionaries that others fill: in a template that would be their own key "items" first."""
     return list((mapping or {}).items())

@@ -13,11 +13,13 @@ from accounts.models import Project, User
 from config.demo import files, project
 from config.demo.detectors import RUNS, detect_things, overlap
 from config.demo.figures import KEYPOINTS, SKELETON, draw_figures
+from config.demo.golden import fill_golden_set
 from config.demo.scenes import COLUMNS, ROWS, Picture, draw_picture, run_lengths, segmentation
 from config.demo.training import fill_trainings
 from config.management.commands import demo
 from datasets.models import Annotation, Dataset, DatasetImport
 from predictions import trends
+from predictions.curation import diff
 from predictions.models import PredictionRun, PredictionSetVersion, TrainingJob
 from tests.factories import make_project
 
@@ -132,6 +134,15 @@ def test_recorded_trainings_are_replayed_once(user: User) -> None:
         assert len(rates) == 15 and rates[-1] < rates[0] / 4
     # Both were asked the same questions, so that they can be compared.
     assert PredictionSetVersion.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_the_golden_set_has_two_versions(user: User) -> None:
+    own, said = make_project(user), []
+    assert [fill_golden_set(user, own, said.append) for _ in range(2)] == [True, False]
+    first, second = PredictionSetVersion.objects.order_by("number")
+    found = diff(first, second)
+    assert (len(found.added), len(found.removed), len(found.changed), found.rules) == (3, 1, 1, ["validators"])
 
 
 @pytest.mark.django_db

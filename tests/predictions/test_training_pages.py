@@ -208,7 +208,7 @@ def test_names_that_templates_know_are_names_like_others(client: Client, job: Tr
     make_firing(job, 1, [make_answer(0, scores={"items": 0.25})])
     PredictionRun.objects.update(generation_params={"items": 5, "versions": {"torch": "2.9"}})
     key = TextPrediction.objects.select_related("item").get().item.key
-    assert "torch 2.9" in page(client, "runs", job.pk) and "0.250" in page(client, "item", job.pk, key)
+    assert "torch</dt><dd>2.9" in page(client, "runs", job.pk) and "0.250" in page(client, "item", job.pk, key)
     page(client, "config", job.pk)
 
 

@@ -1,20 +1,16 @@
 """Drawing the questions: a fixed seed draws the same prompts from the same data, wherever and however often."""
 
-import gzip
-import json
 import logging
 import random
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from touchstone_client.errors import TouchstoneError
 from touchstone_client.items import Item
+from touchstone_client.rows import RowsUnreadable, question_of, read_rows
 
-ACCEPTED = "prompt/completion, messages, conversations, instruction/input/output, question/answer, or text"
 SEED = 42
-ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
 log = logging.getLogger("touchstone")
 
 
@@ -79,7 +75,10 @@ def _name(source: Any) -> str:
 
 def _rows(source: Any) -> Iterator[Any]:
     if isinstance(source, (str, Path)):
-        yield from _file_rows(Path(source))
+        try:
+            yield from read_rows(Path(source))
+        except RowsUnreadable as error:
+            raise TouchstoneError(str(error)) from None
     elif isinstance(source, Mapping):
         raise TouchstoneError(f"A dictionary of splits is no source. Choose one of {', '.join(map(str, source))}.")
     elif isinstance(source, Iterable):
@@ -88,134 +87,9 @@ def _rows(source: Any) -> Iterator[Any]:
         raise TouchstoneError(f"Prompts cannot be drawn from {_name(source)}. Give a path, a dataset, or a list.")
 
 
-def _file_rows(path: Path) -> Iterator[Any]:
-    if not path.is_file():
-        raise TouchstoneError(f"{path} is not a file. dataset_path must name a JSON array or JSON Lines file, also .gz.")
-    opener: Any = gzip.open if path.suffix == ".gz" else open
-    at = [0]
-    try:
-        with opener(path, "rt", encoding="utf-8-sig") as file:
-            first = _first_letter(file)
-            file.seek(0)
-            if first == "[":
-                yield from _array(path, file.read())
-            else:
-                yield from _lines(path, file, at)
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise TouchstoneError(f"{path} cannot be read after line {at[0]}: {error}.") from None
-
-
-def _first_letter(file: Any) -> str:
-    for line in file:
-        if line.strip():
-            return str(line.strip()[0])
-    return ""
-
-
-def _array(path: Path, text: str) -> list[Any]:
-    try:
-        rows = json.loads(text.lstrip("\ufeff"))
-    except json.JSONDecodeError as error:
-        raise TouchstoneError(
-            f"{path} is not a JSON array: {error.msg} at line {error.lineno}, column {error.colno}."
-        ) from None
-    return list(rows)
-
-
-def _lines(path: Path, file: Iterable[str], at: list[int]) -> Iterator[Any]:
-    """Rows; `at` tells which line was read last."""
-    for number, line in enumerate(file, start=1):
-        at[0] = number
-        if not line.strip():
-            continue
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError as error:
-            raise TouchstoneError(f"{path}, line {number}: not JSON ({error.msg} at column {error.colno}).") from None
-
-
 def as_item(row: Any) -> Item:
     """A row in any of the usual shapes as an item. Raises ValueError, which names the keys it found."""
-    if isinstance(row, str):
-        return Item(0, prompt=row)
     if isinstance(row, Item):
         return row
-    if not isinstance(row, Mapping):
-        raise ValueError(f"a {type(row).__name__} is neither an object nor a text.")
-    if "prompt" in row:
-        return _prompt_row(row)
-    if "messages" in row:
-        return _conversation(row["messages"], "messages")
-    if "conversations" in row:
-        return _conversation(_from_values(row["conversations"]), "conversations")
-    if "instruction" in row:
-        extra = row.get("input") or ""
-        prompt = f"{_text(row, 'instruction')}\n\n{extra}" if extra else _text(row, "instruction")
-        return Item(0, prompt=prompt, references=_reference(row, "output", "response"))
-    if "question" in row:
-        return Item(0, prompt=_text(row, "question"), references=_reference(row, "answer", "answers"))
-    if "text" in row:
-        return Item(0, prompt=_text(row, "text"))
-    raise ValueError(f"its keys are {', '.join(map(str, row)) or 'none'}; expected {ACCEPTED}.")
-
-
-def _prompt_row(row: Mapping[str, Any]) -> Item:
-    prompt = row["prompt"]
-    if isinstance(prompt, str):
-        return Item(0, prompt=prompt, references=_reference(row, "completion", "response", "reference", "references"))
-    messages = _messages(prompt, "prompt")
-    answer = row.get("completion")
-    if isinstance(answer, (list, tuple)):
-        answer = _messages(answer, "completion")[-1].get("content") if answer else None
-    return Item(0, messages=messages, references=() if answer is None else (str(answer),))
-
-
-def _from_values(value: Any) -> Any:
-    """Turns of `from` and `value` as messages; whatever else as it is."""
-    if not isinstance(value, (list, tuple)):
-        return value
-    return [
-        {"role": ROLES.get(turn["from"], turn["from"]), "content": turn["value"]}
-        if isinstance(turn, Mapping) and {"from", "value"} <= turn.keys()
-        else turn
-        for turn in value
-    ]
-
-
-def _conversation(value: Any, name: str) -> Item:
-    """What stands before the last word of the assistant is the question, and that word the reference."""
-    messages = _messages(value, name)
-    if messages[-1]["role"] != "assistant":
-        return Item(0, messages=messages)
-    if len(messages) == 1:
-        raise ValueError(f"{name} holds only the assistant's answer, and nothing that was asked.")
-    content = messages[-1].get("content")
-    return Item(0, messages=messages[:-1], references=(content,) if isinstance(content, str) else ())
-
-
-def _messages(value: Any, name: str) -> list[dict[str, Any]]:
-    if not isinstance(value, (list, tuple)) or not value:
-        raise ValueError(f"{name} must be a text or a list of messages.")
-    if not all(isinstance(message, Mapping) and "role" in message for message in value):
-        raise ValueError(f"every message of {name} must have role and content.")
-    return [dict(message) for message in value]
-
-
-def _text(row: Mapping[str, Any], name: str) -> str:
-    value = row[name]
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be a text, and is a {type(value).__name__}.")
-    return value
-
-
-def _reference(row: Mapping[str, Any], *names: str) -> tuple[str, ...]:
-    """The first of these that is there; SQuAD's {"text": [...]} counts as its texts."""
-    for name in names:
-        value = row.get(name)
-        if isinstance(value, Mapping):
-            value = value.get("text")
-        if isinstance(value, str):
-            return (value,)
-        if isinstance(value, (list, tuple)) and all(isinstance(text, str) for text in value):
-            return tuple(value)
-    return ()
+    asked = question_of(row)
+    return Item(0, prompt=asked.prompt, messages=asked.messages, references=asked.references)

@@ -176,6 +176,11 @@ def _normal_words(text: str) -> tuple[str, ...]:
     return tuple(word for word in words if word)
 
 
+def normalised(text: str) -> str:
+    """The text under the named normaliser, for comparisons; of nothing but punctuation, the text itself."""
+    return " ".join(_normal_words(text)) or text
+
+
 def char_edits(one: str, other: str) -> int:
     """Levenshtein distance in characters (code points)."""
     if Levenshtein is not None:

@@ -1,0 +1,1 @@
+../client/src/touchstone_client/rows.py
