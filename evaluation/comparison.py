@@ -29,7 +29,7 @@ class UnknownMetric(Exception):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Judgement:
     """What one metric says of two runs. Means, difference and interval are over the items that both sides have a value of;
     the difference is candidate minus baseline, whatever the metric's direction.
 
@@ -136,7 +136,7 @@ def compare(
     tag: str = "",
     confidence: float = CONFIDENCE,
     set_version: int | None = None,
-) -> Comparison:
+) -> Judgement:
     """One metric of two runs, of all shared items or of those with a tag. Raises UnknownMetric."""
     check_metric(baseline, candidate, metric)
     pairing = pair(baseline, candidate, confidence=confidence, set_version=set_version)
@@ -167,7 +167,7 @@ def find_run(user: User, pk: int) -> PredictionRun | None:
 
 
 # --- Judging -------------------------------------------------------------------------------------------------------------------
-def judge(pairing: Pairing, metrics: Sequence[Metric], tag: str = "", progress: Progress | None = None) -> list[Comparison]:
+def judge(pairing: Pairing, metrics: Sequence[Metric], tag: str = "", progress: Progress | None = None) -> list[Judgement]:
     """Each metric over the shared items (with the tag). Of several, the p-values are adjusted by Holm's method."""
     places = pairing.of_tag(tag)
     chosen = [_counted(pairing, metric, tag, places) for metric in metrics]
@@ -184,7 +184,7 @@ def judge(pairing: Pairing, metrics: Sequence[Metric], tag: str = "", progress: 
     return [replace(one, p_adjusted=p_value) for one, p_value in zip(judged, adjusted, strict=True)]
 
 
-def slices(pairing: Pairing, metric: Metric) -> list[Comparison]:
+def slices(pairing: Pairing, metric: Metric) -> list[Judgement]:
     """The metric by tag, worst first. Their p-values are adjusted among each other."""
     judged = [judge(pairing, [metric], tag)[0] for tag in pairing.tags]
     adjusted = statistics.holm([one.p_value for one in judged])
@@ -192,7 +192,7 @@ def slices(pairing: Pairing, metric: Metric) -> list[Comparison]:
     return sorted(found, key=lambda one: (one.difference is None, _gain(one), one.tag))
 
 
-def _gain(one: Comparison) -> float:
+def _gain(one: Judgement) -> float:
     difference = one.difference or 0.0
     return -difference if one.metric.lower_is_better else difference
 
@@ -207,12 +207,12 @@ def _is_weighed(pairing: Pairing, metric: Metric, places: Ints) -> bool:
     return bool(len(weights)) and float(np.ptp(weights)) > 0
 
 
-def _counted(pairing: Pairing, metric: Metric, tag: str, places: Ints) -> Comparison:
+def _counted(pairing: Pairing, metric: Metric, tag: str, places: Ints) -> Judgement:
     """Counts and means; the test comes after."""
     before, after = (side[places] for side in pairing.sides(metric.name))
     known = np.isfinite(before) & np.isfinite(after)
     gains, weights = pairing.gains(metric)[places][known], _weights(pairing, metric, places)[known]
-    found = Comparison(
+    found = Judgement(
         metric, tag, matched=len(places), scored=int(known.sum()),
         only_baseline=len(pairing.only_baseline), only_candidate=len(pairing.only_candidate),
         improved=int((gains > EQUAL_WITHIN).sum()), regressed=int((gains < -EQUAL_WITHIN).sum()),
@@ -251,14 +251,14 @@ def _bootstraps(pairing: Pairing, metrics: Sequence[Metric], places: Ints, progr
     return found
 
 
-def _by_bootstrap(one: Comparison, found: Bootstrap) -> Comparison:
+def _by_bootstrap(one: Judgement, found: Bootstrap) -> Judgement:
     if found.p_value is None:
         return one
     detectable = statistics.detectable_mean(found.standard_error)
     return replace(one, test=BOOTSTRAP, p_value=found.p_value, interval=found.interval, detectable=detectable)
 
 
-def _by_mcnemar(pairing: Pairing, one: Comparison, places: Ints) -> Comparison:
+def _by_mcnemar(pairing: Pairing, one: Judgement, places: Ints) -> Judgement:
     if not one.scored:
         return one
     before, after = (side[places] for side in pairing.sides(one.metric.name))
