@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from accounts.models import User
 from evaluation import statistics
 from evaluation.matching import Floats, Ints
 from evaluation.pairing import Pairing, pair
@@ -159,13 +158,6 @@ def what_differs(baseline: PredictionRun, candidate: PredictionRun) -> list[str]
     return record.differences(baseline, candidate)
 
 
-def find_run(user: User, pk: int) -> PredictionRun | None:
-    """A completed run, or one of a training, that the user may see."""
-    runs = PredictionRun.objects.visible_to(user).filter(pk=pk)
-    runs = runs.exclude(dataset__isnull=False, status="running")
-    return runs.select_related("project", "dataset", "split", "job", "set_version__prediction_set").first()
-
-
 # --- Judging -------------------------------------------------------------------------------------------------------------------
 def judge(pairing: Pairing, metrics: Sequence[Metric], tag: str = "", progress: Progress | None = None) -> list[Judgement]:
     """Each metric over the shared items (with the tag). Of several, the p-values are adjusted by Holm's method."""
@@ -185,8 +177,12 @@ def judge(pairing: Pairing, metrics: Sequence[Metric], tag: str = "", progress: 
 
 
 def slices(pairing: Pairing, metric: Metric) -> list[Judgement]:
-    """The metric by tag, worst first. Their p-values are adjusted among each other."""
-    judged = [judge(pairing, [metric], tag)[0] for tag in pairing.tags]
+    """The metric by tag, worst first."""
+    return worst_first([judge(pairing, [metric], tag)[0] for tag in pairing.tags])
+
+
+def worst_first(judged: Sequence[Judgement]) -> list[Judgement]:
+    """Slices by one metric, their p-values adjusted among each other; what was not scored comes last."""
     adjusted = statistics.holm([one.p_value for one in judged])
     found = [replace(one, p_adjusted=p_value) for one, p_value in zip(judged, adjusted, strict=True)]
     return sorted(found, key=lambda one: (one.difference is None, _gain(one), one.tag))
