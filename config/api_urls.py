@@ -36,6 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("training/jobs/<str:job_id>/sets/", training.SetsView.as_view(), name="training-sets"),
     path("training/jobs/<str:job_id>/progress/", training.ProgressView.as_view(), name="training-progress"),
     path("training/jobs/<str:job_id>/checkpoints/", training.CheckpointsView.as_view(), name="training-checkpoints"),
+    path("training/jobs/<str:job_id>/runs/", training.RunsView.as_view(), name="training-runs"),
     path("training/predictions/", training.PredictionsView.as_view(), name="training-predictions"),
     path("training/predictions/<str:job_id>/", training.PredictionListView.as_view(), name="training-answers"),
     path("training/predictions/<str:job_id>/epochs/", training.EpochsView.as_view(), name="training-epochs"),

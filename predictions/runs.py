@@ -5,7 +5,7 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from datasets.models import Dataset
-from predictions.models import ImageOutcome, PredictedObject, PredictionRun, TextPrediction
+from predictions.models import ImageOutcome, PredictedLabel, PredictedObject, PredictionRun, TextPrediction
 
 
 @transaction.atomic
@@ -19,7 +19,8 @@ def delete_run(run: PredictionRun) -> int:
 
 def remove_run(run: PredictionRun) -> int:
     """The rows alone, in one statement; the caller refreshes the dataset's total."""
-    ImageOutcome.objects.filter(run=run)._raw_delete(connection.alias)
+    for table in (ImageOutcome, PredictedLabel):
+        table.objects.filter(run=run)._raw_delete(connection.alias)
     deleted = sum(table.objects.filter(run=run)._raw_delete(connection.alias) for table in (PredictedObject, TextPrediction))
     run.delete()
     return int(deleted)

@@ -129,7 +129,7 @@ def set_status(job: TrainingJob, status: str, message: str = "") -> None:
 
 def note_checkpoint(job: TrainingJob, path: str, epoch: float, step: int, metrics: Mapping[str, Any]) -> Checkpoint:
     """A model state was saved; the runs of that step get its path."""
-    values = {"epoch": epoch, "metrics": dict(metrics)}
+    values = {"project": job.project, "epoch": epoch, "metrics": dict(metrics)}
     checkpoint = Checkpoint.objects.update_or_create(job=job, step=step, path=path, defaults=values)[0]
     PredictionRun.objects.filter(job=job, step=step, is_current=True).update(checkpoint=path)
     TrainingJob.objects.filter(pk=job.pk).update(last_seen_at=timezone.now())

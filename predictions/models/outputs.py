@@ -34,6 +34,24 @@ class PredictedObject(models.Model):
         return f"predicted object {self.pk}"
 
 
+class PredictedLabel(models.Model):
+    """What a classifier said of a whole image: how sure it was of every class. Its first choice is a predicted object as well.
+
+    `probabilities` lie in 0..1, in the order of the run's class names (`generation_params["class_names"]`).
+    """
+
+    run = models.ForeignKey(PredictionRun, on_delete=models.CASCADE, related_name="labels_predicted", db_index=False)
+    sample = models.ForeignKey(Sample, on_delete=models.CASCADE, related_name="+")
+    probabilities = ArrayField(models.FloatField())
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["run", "sample"], name="one_label_per_run_and_sample")]
+
+    def __str__(self) -> str:
+        return f"predicted label {self.pk}"
+
+
 class TextPrediction(models.Model):
     """What a model said to one item of a set, with its scores under `predictions.scoring` (all null without a reference).
 

@@ -17,6 +17,7 @@ class RunOrigin(models.TextChoices):
 
     IMPORT = "import", "Results file"
     TRAINING = "training", "Training"
+    INFERENCE = "inference", "Inference"
 
 
 class RunStatus(models.TextChoices):

@@ -177,21 +177,3 @@ class JobToken(models.Model):
     @staticmethod
     def digest_of(key: str) -> str:
         return hashlib.sha256(key.encode()).hexdigest()
-
-
-class Checkpoint(models.Model):
-    """A saved model state of a training job. The path is the training machine's."""
-
-    job = models.ForeignKey(TrainingJob, on_delete=models.CASCADE, related_name="checkpoints")
-    path = models.CharField(max_length=1000)
-    epoch = models.FloatField()
-    step = models.PositiveBigIntegerField()
-    metrics = models.JSONField(default=dict, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["job", "step", "pk"]
-        constraints = [models.UniqueConstraint(fields=["job", "step", "path"], name="checkpoint_once_per_step")]
-
-    def __str__(self) -> str:
-        return self.path
