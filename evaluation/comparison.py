@@ -9,7 +9,7 @@ import numpy as np
 from evaluation import statistics
 from evaluation.matching import Floats, Ints
 from evaluation.pairing import Pairing, pair
-from evaluation.scores import CONFIDENCE, METRICS, Metric, custom_names, metric_of
+from evaluation.scores import CONFIDENCE, CUSTOM, METRICS, Metric, custom_names, metric_of
 from evaluation.statistics import EQUAL_WITHIN, SIGNIFICANCE, Bootstrap, Interval, Progress
 from predictions import record
 from predictions.models import PredictionRun
@@ -67,7 +67,15 @@ class Judgement:
     @property
     def decision(self) -> str:
         """`better` or `worse` where chance is no likely reason for the difference (p < 5 %), else `undecided`."""
-        if self.p_value is None or self.p_value >= SIGNIFICANCE or self.is_better is None:
+        return self._decided(self.p_value)
+
+    @property
+    def decision_adjusted(self) -> str:
+        """The same among the metrics or slices that were judged together, by the adjusted p-value."""
+        return self._decided(self.p_value if self.p_adjusted is None else self.p_adjusted)
+
+    def _decided(self, p_value: float | None) -> str:
+        if p_value is None or p_value >= SIGNIFICANCE or self.is_better is None:
             return UNDECIDED
         return DECISIVE_BETTER if self.is_better else DECISIVE_WORSE
 
@@ -229,7 +237,9 @@ def _mean_interval(metric: Metric, values: Floats, weights: Floats) -> Interval 
     """Wilson's of a rate; where items weigh differently, of as many equal ones as say as much (Kish). Student's of other means."""
     if not metric.is_binary:
         found = statistics.mean_interval(values)
-        return (max(0.0, found[0]), min(1.0, found[1])) if found and metric.is_share else found
+        # Student knows no bounds; the scores do, but for those that a trainer sends.
+        is_own = metric.name.startswith(CUSTOM)
+        return (max(0.0, found[0]), min(metric.most, found[1])) if found and not is_own else found
     effective = float(weights.sum() ** 2 / (weights @ weights))
     return statistics.wilson(float(values @ weights / weights.sum()) * effective, effective)
 

@@ -156,12 +156,14 @@ def _others(
     for run in candidates:
         query = request.GET.copy()
         query.pop("page", None)
-        keys = [str(run.pk), *(key for key in query.getlist("candidate") if key != str(run.pk))]
-        query.setlist("candidate", keys)
+        rest = [key for key in query.getlist("candidate") if key != str(run.pk)]
+        query.setlist("candidate", rest)
+        without = query.urlencode()
+        query.setlist("candidate", [str(run.pk), *rest])
         one = None
         if not large.is_large(baseline, run):
             [one] = judge(pair(baseline, run, confidence=confidence, set_version=version), [chosen.metric])
-        found.append({"run": run, "judgement": one, "query": query.urlencode()})
+        found.append({"run": run, "judgement": one, "query": query.urlencode(), "without": without})
     return found
 
 
