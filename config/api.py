@@ -13,6 +13,7 @@ from rest_framework.views import exception_handler
 from datasets.importers.problems import ImportRefused
 from datasets.requests import ImportConflict
 from datasets.uploads import NoRoom, TooLarge, UploadRefused
+from evaluation.comparison import UnknownMetric
 from predictions.curation import SetConflict
 from predictions.prediction_sets import SetRefused
 from predictions.set_files import Problem, SetFileRefused
@@ -44,6 +45,7 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (SetConflict, status.HTTP_409_CONFLICT),
     (SetRefused, status.HTTP_400_BAD_REQUEST),
     (SetFileRefused, status.HTTP_400_BAD_REQUEST),
+    (UnknownMetric, status.HTTP_400_BAD_REQUEST),
 ]
 
 

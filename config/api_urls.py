@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import ProjectViewSet
 from datasets.api import DatasetViewSet
 from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
+from evaluation.api import CompareView
 from predictions import training_api as training
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
 from predictions.imports_api import PredictionImportViewSet, PredictionsView
@@ -47,6 +48,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         training.SampleTrendView.as_view(),
         name="training-sample-trend",
     ),
+    path("compare/", CompareView.as_view(), name="compare"),
     path("schema/", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
 ]

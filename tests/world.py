@@ -11,6 +11,7 @@ from PIL import Image
 
 from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
+from evaluation.models import Comparison
 from predictions import curation
 from predictions.models import JobToken, PredictionImport, TextPrediction
 from tests.access_table import PEOPLE
@@ -53,6 +54,9 @@ class World:
         training = make_training_job(project, "nightly", status="running")
         make_firing(training, 1)
         text = TextPrediction.objects.get(sample_index=0)
+        comparison = Comparison.objects.create(
+            baseline=run, candidate=run, state="0.25", confidence=0.25, status=JobStatus.FAILED
+        )
         job_token, _ = JobToken.issue(training, admin, "training", 30)
         golden = make_golden_set(project)
         item = curation.begin_draft(golden).items.first()
@@ -67,6 +71,7 @@ class World:
         self.arguments |= {row._meta.model_name: {"pk": row.pk} for row in rows}
         self.arguments |= {
             "": {},
+            "comparison": {"pk": comparison.pk},
             "project": {"slug": project.slug},
             "membership": {"slug": project.slug, "pk": membership.pk},
             "project_invitation": {"slug": project.slug, "pk": invitation.pk},

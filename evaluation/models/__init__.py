@@ -1,0 +1,5 @@
+"""What judging leaves behind."""
+
+from evaluation.models.comparisons import Comparison
+
+__all__ = ["Comparison"]
