@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import ProjectViewSet
 from datasets.api import DatasetViewSet
 from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
+from evaluation.alerts_api import AlertViewSet, ChannelViewSet, RuleViewSet
 from predictions import training_api as training
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
 from predictions.imports_api import PredictionImportViewSet, PredictionsView
@@ -20,6 +21,9 @@ router.register(r"datasets/(?P<dataset_pk>\d+)/runs", RunViewSet, basename="run"
 router.register(r"datasets/(?P<dataset_pk>\d+)/imports", DatasetImportsViewSet, basename="dataset-import")
 router.register("imports", DatasetImportViewSet, basename="import")
 router.register("prediction-imports", PredictionImportViewSet, basename="prediction-import")
+router.register("alerts", AlertViewSet, basename="alert")
+router.register("alert-rules", RuleViewSet, basename="alert-rule")
+router.register("alert-channels", ChannelViewSet, basename="alert-channel")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,

@@ -226,7 +226,8 @@ def _store(run: PredictionRun, rows: list[Row], result: Ingested) -> None:
         totals.add_rows([(row.scores, row.answer.scores, row.passed) for row in rows])
     run.totals = totals.as_json()
     run.prediction_count = totals.rows
-    run.save(update_fields=["totals", "prediction_count", "checkpoint", "generation_params"])
+    run.changed_at = timezone.now()
+    run.save(update_fields=["totals", "prediction_count", "checkpoint", "generation_params", "changed_at"])
 
 
 def _judge(run: PredictionRun, rows: list[Row]) -> None:

@@ -14,12 +14,15 @@ from datasets.models import DatasetImport, JobStatus, Split, Upload
 from predictions.models import JobToken, PredictionImport, PredictionSet, TextPrediction
 from tests.access_table import PEOPLE
 from tests.factories import (
+    make_alert,
     make_annotation,
     make_category,
+    make_channel,
     make_dataset,
     make_firing,
     make_predicted_object,
     make_project,
+    make_rule,
     make_run,
     make_sample,
     make_training_job,
@@ -51,10 +54,13 @@ class World:
         training = make_training_job(project, "nightly", status="running")
         make_firing(training, 1)
         text = TextPrediction.objects.get(sample_index=0)
+        channel = make_channel(project)
+        rule = make_rule(training, channels=[channel])
+        alert = make_alert(rule, training.runs.get())
         job_token, _ = JobToken.issue(training, admin, "training", 30)
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
-            prediction_job, upload, membership, training, text, PredictionSet.objects.get(), Group.objects.create(name="staff"), viewer,
+            prediction_job, upload, membership, channel, rule, alert, training, text, PredictionSet.objects.get(), Group.objects.create(name="staff"), viewer,
         ]  # fmt: skip
         # The arguments of addresses, by what they are about.
         self.arguments: dict[str, dict[str, Any]] = {
