@@ -12,6 +12,7 @@ from datasets.importers.problems import ImportRefused
 from datasets.requests import ImportConflict
 from datasets.uploads import NoRoom, TooLarge, UploadRefused
 from evaluation.alerts import TestRefused
+from evaluation.comparison import UnknownMetric
 from predictions.prediction_sets import SetRefused
 from predictions.training import JobConflict
 
@@ -39,6 +40,7 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (JobConflict, status.HTTP_409_CONFLICT),
     (SetRefused, status.HTTP_400_BAD_REQUEST),
     (TestRefused, status.HTTP_409_CONFLICT),
+    (UnknownMetric, status.HTTP_400_BAD_REQUEST),
 ]
 
 

@@ -10,7 +10,7 @@ from predictions.totals import Totals
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Ruling:
     """`reference` is what the value was held against: another run's value, or the threshold."""
 
     is_breach: bool
@@ -19,7 +19,7 @@ class Judgement:
     message: str
 
 
-def judge(rule: AlertRule, place: str, totals: Mapping[str, Any], other: Mapping[str, Any] | None = None) -> Judgement | None:
+def judge(rule: AlertRule, place: str, totals: Mapping[str, Any], other: Mapping[str, Any] | None = None) -> Ruling | None:
     """Of a run at `place` (such as "Epoch 3") with its totals; `other` are those of the run it is compared with.
 
     None where a score is not defined, or nothing is there to compare with.
@@ -29,7 +29,7 @@ def judge(rule: AlertRule, place: str, totals: Mapping[str, Any], other: Mapping
     reference = rule.threshold if rule.kind == RuleKind.PASS_RATE else _value(measure, other)
     if value is None or reference is None:
         return None
-    return Judgement(is_breach(rule, value, reference), value, reference, _message(rule, measure, place, value, reference))
+    return Ruling(is_breach(rule, value, reference), value, reference, _message(rule, measure, place, value, reference))
 
 
 def _value(measure: Measure, totals: Mapping[str, Any] | None) -> float | None:

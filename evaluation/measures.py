@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from predictions.scoring import DEFINITIONS
 from predictions.totals import Totals
 
-PASS_RATE, BLEU, CUSTOM = "pass_rate", "bleu", "custom:"
+PASS_RATE, BLEU, CUSTOM = "passed", "bleu", "custom:"
 # Differences of adding up; smaller ones are none.
 EQUAL_WITHIN = 1e-9
 
@@ -29,7 +29,7 @@ class Measure:
     def value(self, totals: Totals) -> float | None:
         """None where it is not defined, as without references."""
         if self.name == PASS_RATE:
-            return totals.pass_rate
+            return totals.weighted_pass_rate
         if self.name == BLEU:
             return totals.corpus_bleu
         return totals.mean(self.name.removeprefix(CUSTOM))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from evaluation.judging import Judgement, judge
+from evaluation.judging import Ruling, judge
 from evaluation.models import AlertRule, RuleKind
 from predictions.models import PredictionRun
 
@@ -14,7 +14,7 @@ class Standing:
     """`judgement` is None where `why_not` says why."""
 
     run: PredictionRun
-    judgement: Judgement | None
+    judgement: Ruling | None
     why_not: str = ""
 
 

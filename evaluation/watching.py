@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from evaluation import notifying
-from evaluation.judging import Judgement, is_breach, judge
+from evaluation.judging import Ruling, is_breach, judge
 from evaluation.models import Alert, AlertRule, AlertStatus, RuleKind
 from predictions.models import PredictionRun, TrainingJob, TrainingStatus
 
@@ -172,7 +172,7 @@ def _alerts_of(rules: Sequence[AlertRule], jobs: Iterable[int]) -> dict[int, dic
 
 def _carry_out(plan: Plan, totals: Mapping[int, Mapping[str, Any]], alerts: dict[int, Alert]) -> int:
     raised = 0
-    judged: dict[int, Judgement] = {}
+    judged: dict[int, Ruling] = {}
     for place in plan.places:
         firing, other = plan.line[place], plan.other(place)
         judgement = judge(plan.rule, firing.place, totals.get(firing.pk, {}), totals.get(other) if other else None)
@@ -185,7 +185,7 @@ def _carry_out(plan: Plan, totals: Mapping[int, Mapping[str, Any]], alerts: dict
     return raised
 
 
-def _apply(rule: AlertRule, firing: Firing, judgement: Judgement, alerts: dict[int, Alert]) -> bool:
+def _apply(rule: AlertRule, firing: Firing, judgement: Ruling, alerts: dict[int, Alert]) -> bool:
     """Raise, change, reopen or resolve the alert of this rule and run; whether one was raised."""
     alert = alerts.get(firing.pk)
     if alert is None:
@@ -216,7 +216,7 @@ def _apply(rule: AlertRule, firing: Firing, judgement: Judgement, alerts: dict[i
     return False
 
 
-def _resolve_what_is_back(plan: Plan, judged: Mapping[int, Judgement], alerts: Mapping[int, Alert]) -> None:
+def _resolve_what_is_back(plan: Plan, judged: Mapping[int, Ruling], alerts: Mapping[int, Alert]) -> None:
     """An alert is over when a later firing is as good again as what its run was held against, within the rule's limit."""
     for place, firing in enumerate(plan.line):
         alert = alerts.get(firing.pk)

@@ -1,7 +1,9 @@
-"""Judging: rules that watch, the alerts they raise, and where these are sent."""
+"""Judging: comparisons, rules that watch and the alerts they raise, gates and what they decided."""
 
 from evaluation.models.alerts import Alert, AlertChannel, AlertRule, AlertStatus, ChannelKind, RuleKind
+from evaluation.models.comparisons import Comparison
 from evaluation.models.deliveries import Delivery, DeliveryStatus
+from evaluation.models.gates import Gate, GateCheck, GateLimit, Outcome
 
 __all__ = [
     "Alert",
@@ -9,7 +11,12 @@ __all__ = [
     "AlertRule",
     "AlertStatus",
     "ChannelKind",
+    "Comparison",
     "Delivery",
     "DeliveryStatus",
+    "Gate",
+    "GateCheck",
+    "GateLimit",
+    "Outcome",
     "RuleKind",
 ]
