@@ -13,6 +13,7 @@ from datasets.requests import ImportConflict
 from datasets.uploads import NoRoom, TooLarge, UploadRefused
 from evaluation.alerts import TestRefused
 from evaluation.comparison import UnknownMetric
+from evaluation.gates import RunRefused
 from predictions.prediction_sets import SetRefused
 from predictions.training import JobConflict
 
@@ -40,6 +41,7 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (JobConflict, status.HTTP_409_CONFLICT),
     (SetRefused, status.HTTP_400_BAD_REQUEST),
     (TestRefused, status.HTTP_409_CONFLICT),
+    (RunRefused, status.HTTP_400_BAD_REQUEST),
     (UnknownMetric, status.HTTP_400_BAD_REQUEST),
 ]
 

@@ -246,6 +246,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "JobStatusEnum": "datasets.models.jobs.JobStatus",
         "AlertStatusEnum": "evaluation.models.alerts.AlertStatus",
+        "OutcomeEnum": "evaluation.models.gates.Outcome",
+        "AgainstEnum": "evaluation.models.gates.Against",
         "RuleKindEnum": "evaluation.models.alerts.RuleKind",
         "ChannelKindEnum": "evaluation.models.alerts.ChannelKind",
         "TrainingStatusEnum": "predictions.models.training.TrainingStatus",

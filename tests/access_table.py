@@ -62,6 +62,8 @@ def api(of: str = "", **answers: Any) -> Row:
     return Row(of, **({"get": API_NO, "post": API_NO, "put": API_NO, "patch": API_NO, "delete": API_NO} | answers))
 
 
+NO_LINES = {"limits-TOTAL_FORMS": "0", "limits-INITIAL_FORMS": "0"}
+
 PAGES = {
     "healthz": Row(get=OPEN, post=OPEN_NO),
     "readyz": Row(get=" ".join(["200|503"] * 6), post=OPEN_NO),
@@ -139,6 +141,12 @@ PAGES = {
     "alerts:rule_delete": Row("alertrule", post=EDIT_DO),
     "alerts:rule_test": Row("alertrule", post=EDIT_DO),
     # The address of a webhook may be a secret in itself.
+    "gates:list": Row("project", get=SEE),
+    "gates:new": Row("project", get=EDIT, post=EDIT_422, body=NO_LINES),
+    "gates:gate": Row("gate", get=SEE),
+    "gates:edit": Row("gate", get=EDIT, post=EDIT_422, body=NO_LINES),
+    "gates:check": Row("gate", post=EDIT_DO),
+    "gates:delete": Row("gate", post=EDIT_DO),
     "alerts:channels": Row("project", get=EDIT, post=EDIT_422),
     "alerts:channel": Row("alertchannel", get=EDIT, post=EDIT_422),
     "alerts:channel_secret": Row("alertchannel", post="login 404 403 200 200 404"),
@@ -221,6 +229,14 @@ API = {
     "alert-channel-secret": api("alertchannel", post=API_EDIT),
     "alert-channel-test": api("alertchannel", post=API_ACCEPT),
     "alert-channel-deliveries": api("alertchannel", get=API_ONLY_EDIT),
+    "gate-list": api(
+        get=API_ALL,
+        post=API_MAKE,
+        body={"project": "birds", "name": "nightly", "job": "nightly", "limits": [{"metric": "exact_match", "limit": 0.9}]},
+    ),
+    "gate-detail": api("named_gate", get=API_SEE, patch=API_EDIT, delete=API_DELETE, body={"least_items": 5}),
+    "gate-check": api("named_gate", post=API_EDIT, body={"job_id": "nightly"}),
+    "gate-checks-list": api("named_gate", get=API_SEE),
     "datasets:uploads": api(post=API_MAKE, headers=NEW_UPLOAD),
     # The upload is the editor's, and nobody else's.
     "datasets:upload": api("upload", patch="401 404 404 415 404 404", delete="401 404 404 204 404 404", headers=TUS),

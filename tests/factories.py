@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import Membership, Project, Role, User
 from accounts.projects import create_project
 from datasets.models import Annotation, Category, Dataset, Sample, Split
-from evaluation.models import Alert, AlertChannel, AlertRule
+from evaluation.models import Alert, AlertChannel, AlertRule, Gate, GateLimit
 from predictions.ingest import Firing, Ingested, ingest
 from predictions.models import PredictedObject, PredictionRun, RunStatus, TrainingJob
 
@@ -113,3 +113,15 @@ def make_alert(rule: AlertRule, run: PredictionRun, **fields: Any) -> Alert:
         "message": "Epoch 1: worse",
     }
     return Alert.objects.create(rule=rule, run=run, **(defaults | fields))
+
+
+def make_gate(job: TrainingJob | None = None, *, name: str = "release", **fields: Any) -> Gate:
+    """A gate for the job's runs, or for those that answer `prediction_set`; keyword arguments that are dicts are its limits."""
+    limits = {metric: value for metric, value in fields.items() if isinstance(value, dict)}
+    rest = {key: value for key, value in fields.items() if key not in limits}
+    gate = Gate(
+        project=job.project if job else rest["prediction_set"].project, job=job, name=name, **({"least_items": 2} | rest)
+    )
+    gate.save()
+    GateLimit.objects.bulk_create(GateLimit(gate=gate, metric=metric, **limit) for metric, limit in limits.items())
+    return gate
