@@ -55,7 +55,7 @@ def tell(rules: Sequence[AlertRule], now: datetime) -> None:
             rule__in=[rule for rule in rules if channels[rule.pk]],
             status=AlertStatus.RESOLVED,
             resolved_by=None,
-            notified_at__lt=F("resolved_at"),
+            notified_at__isnull=False,
             resolution_told=False,
         )
     )

@@ -1,5 +1,6 @@
 """Rules that watch a job or a set, the alerts they raise, and the channels that tell of them."""
 
+import math
 import secrets
 from datetime import datetime, timedelta
 from typing import Self
@@ -192,6 +193,8 @@ class AlertRule(models.Model):
 
     def _wrong_measure(self) -> dict[str, str]:
         wrong = {}
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            wrong["threshold"] = "Give a number with an end."
         if self.kind in (RuleKind.BASELINE, RuleKind.PREVIOUS) and not is_measure(self.metric):
             wrong["metric"] = f"{self.metric!r} is no score. A score of the trainer's own is written custom:NAME."
         if self.kind == RuleKind.PASS_RATE and (self.threshold is not None and not 0 < self.threshold <= 1):

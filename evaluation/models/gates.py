@@ -1,5 +1,6 @@
 """Gates: what a run must reach before it may go on, and what each check of one has decided."""
 
+import math
 from typing import Self
 
 from django.conf import settings
@@ -129,6 +130,8 @@ class GateLimit(models.Model):
     def clean(self) -> None:
         if self.metric not in METRICS and not (self.metric.startswith(CUSTOM) and self.metric != CUSTOM):
             raise ValidationError({"metric": f"{self.metric!r} is no score. One of the trainer's own is written custom:NAME."})
+        if not all(value is None or math.isfinite(value) for value in (self.limit, self.most_drop)):
+            raise ValidationError({"limit": "Give numbers with an end."})
         if self.limit is None and self.most_drop is None:
             raise ValidationError({"limit": "Give a limit, a largest drop, or both."})
 
