@@ -61,7 +61,7 @@ class RuleForm(forms.ModelForm):
             "channels": "Where its messages go. Alerts are on the page in any case.",
         }
         widgets = {
-            "channels": forms.CheckboxSelectMultiple,
+            "channels": forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
             "lower_is_better": forms.CheckboxInput(attrs={"class": "form-check-input"}),
         }
 

@@ -82,9 +82,10 @@ def _measured(label: str, kind: str, value: float, interval: Interval, items: in
     low, high = (f"{bound + 0.0:.{decimals}f}" for bound in interval)
     if kind == "limit":
         return f"{label} {value:.{decimals}f} (95 % interval {low} to {high}, {items:,} items)"
-    turned = "worse" if value > EQUAL_WITHIN else "better" if value < -EQUAL_WITHIN else "the same, no worse"
-    amount = f"{abs(value):.{decimals}f} " if turned != "the same, no worse" else ""
-    return f"{label} is {amount}{turned} than the baseline (95 % interval of the loss {low} to {high}, {items:,} items)"
+    against = "as good as the baseline's"
+    if abs(value) > EQUAL_WITHIN:
+        against = f"{abs(value):.{decimals}f} {'worse' if value > 0 else 'better'} than the baseline's"
+    return f"{label} is {against} (95 % interval of the loss {low} to {high}, {items:,} items)"
 
 
 def overall(outcomes: Sequence[str]) -> str:

@@ -49,7 +49,7 @@ class AlertChannel(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=80)
-    kind = models.CharField(max_length=10, choices=ChannelKind)
+    kind = models.CharField(max_length=10, choices=ChannelKind, default=ChannelKind.WEBHOOK)
     target = models.CharField(
         max_length=2000, help_text="The webhook's address, or up to 20 e-mail addresses with commas between them."
     )

@@ -94,7 +94,7 @@ def test_a_drop_is_decided_by_the_paired_interval(job: TrainingJob, user: User, 
 def test_a_rise_of_an_error_rate_is_a_drop(job: TrainingJob, user: User) -> None:
     gate = make_gate(job, against="run", baseline=fire(job, 1, 99), char_error_rate={"most_drop": 0.1})
     found = check(gate, fire(job, 2, 30), user)
-    assert found.outcome == "fail" and "worse than the baseline" in found.reasons[0]
+    assert found.outcome == "fail" and "worse than the baseline's" in found.reasons[0]
 
 
 def test_the_last_that_passed_is_the_baseline(job: TrainingJob, user: User) -> None:

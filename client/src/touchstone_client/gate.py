@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 import xml.etree.ElementTree as ET
@@ -50,6 +51,7 @@ def run_gate(options: argparse.Namespace) -> int:
     """The exit code. Raises GateError where the gate could not be asked."""
     if options.run is not None and (options.epoch is not None or options.checkpoint):
         raise GateError("--epoch and --checkpoint go with --job-id; a run is named by its number alone.")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     found = ask(options)
     try:
         if options.json:
