@@ -13,7 +13,9 @@ from rest_framework.views import exception_handler
 from datasets.importers.problems import ImportRefused
 from datasets.requests import ImportConflict
 from datasets.uploads import NoRoom, TooLarge, UploadRefused
+from evaluation.alerts import TestRefused
 from evaluation.comparison import UnknownMetric
+from evaluation.gates import RunRefused
 from predictions.curation import SetConflict
 from predictions.prediction_sets import SetRefused
 from predictions.set_files import Problem, SetFileRefused
@@ -45,6 +47,8 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (SetConflict, status.HTTP_409_CONFLICT),
     (SetRefused, status.HTTP_400_BAD_REQUEST),
     (SetFileRefused, status.HTTP_400_BAD_REQUEST),
+    (TestRefused, status.HTTP_409_CONFLICT),
+    (RunRefused, status.HTTP_400_BAD_REQUEST),
     (UnknownMetric, status.HTTP_400_BAD_REQUEST),
 ]
 

@@ -8,6 +8,8 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import ProjectViewSet
 from datasets.api import DatasetViewSet
 from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
+from evaluation import gates_api as gates
+from evaluation.alerts_api import AlertViewSet, ChannelViewSet, RuleViewSet
 from evaluation.api import CompareView
 from predictions import training_api as training
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
@@ -23,6 +25,9 @@ router.register(r"datasets/(?P<dataset_pk>\d+)/imports", DatasetImportsViewSet, 
 router.register("imports", DatasetImportViewSet, basename="import")
 router.register("prediction-imports", PredictionImportViewSet, basename="prediction-import")
 router.register("sets", SetViewSet, basename="set")
+router.register("alerts", AlertViewSet, basename="alert")
+router.register("alert-rules", RuleViewSet, basename="alert-rule")
+router.register("alert-channels", ChannelViewSet, basename="alert-channel")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
@@ -49,6 +54,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="training-sample-trend",
     ),
     path("compare/", CompareView.as_view(), name="compare"),
+    path("gates/", gates.GateListView.as_view(), name="gate-list"),
+    path("gates/<str:name>/", gates.GateView.as_view(), name="gate-detail"),
+    path("gates/<str:name>/check/", gates.GateCheckView.as_view(), name="gate-check"),
+    path("gates/<str:name>/checks/", gates.GateChecksView.as_view(), name="gate-checks-list"),
     path("schema/", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
 ]

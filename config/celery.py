@@ -56,6 +56,9 @@ app.conf.update(
     worker_send_task_events=False,
     beat_schedule={
         "ring-forgotten-jobs": {"task": "datasets.tasks.ring_forgotten_jobs", "schedule": 30.0},
+        # What waited for a worker longer than until the next look has nothing to add.
+        "watch-runs": {"task": "evaluation.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
+        "forget-old-deliveries": {"task": "evaluation.tasks.forget_old_deliveries", "schedule": 24 * 3600.0},
         "sweep-uploads": {"task": "datasets.tasks.sweep_uploads", "schedule": 3600.0},
     },
 )

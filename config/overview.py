@@ -11,6 +11,7 @@ from accounts.access import get_project
 from accounts.models import Project
 from datasets.models import Dataset, DatasetImport
 from datasets.models.imports import ImportJob
+from evaluation.models import Alert
 from predictions.models import PredictionImport, PredictionRun, TrainingJob, TrainingStatus
 
 SHOWN = 6
@@ -35,6 +36,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "runs": _runs(project)[:SHOWN],
         "imports": imports,
         "trainings": trainings,
+        "alerts": Alert.objects.unresolved().filter(rule__project=project).for_page()[:SHOWN],
         "is_working": any(job.is_active for job in imports) or any(is_live(job) for job in trainings),
     }
     return render(request, "accounts/_overview.html", context)

@@ -97,6 +97,8 @@ def _pages(request: HttpRequest, words: list[str]) -> Iterator[Place]:
             ("check", f"Sets of {project}", reverse("sets:list", args=[project.slug])),
             ("chart", f"Training in {project}", reverse("training:list", args=[project.slug])),
             ("compare", f"Compare runs of {project}", reverse("compare:compare", args=[project.slug])),
+            ("alert", f"Alerts of {project}", reverse("alerts:list", args=[project.slug])),
+            ("shield", f"Gates of {project}", reverse("gates:list", args=[project.slug])),
             ("members", f"Members of {project}", reverse("accounts:members", args=[project.slug])),
             *pages,
         ]

@@ -50,6 +50,8 @@ MAX_ARCHIVE_FILES = env.integer("TOUCHSTONE_MAX_ARCHIVE_FILES", 1_000_000, minim
 MAX_IMAGE_PIXELS = env.integer("TOUCHSTONE_MAX_IMAGE_MEGAPIXELS", 100, minimum=1) * 1_000_000
 SYNC_IMPORT_BYTES = env.integer("TOUCHSTONE_SYNC_IMPORT_MB", 5) * 1024**2
 SIGNUP_OPEN = env.boolean("TOUCHSTONE_SIGNUP", False)
+# Webhooks are typed by people and posted by this machine, which may be inside a network that they are not.
+WEBHOOK_PRIVATE = env.boolean("TOUCHSTONE_WEBHOOK_PRIVATE", False)
 
 # --- Parts -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -154,6 +156,19 @@ CACHES = {
 # --- Celery ----------------------------------------------------------------------------------------------------------
 CELERY_TASK_ALWAYS_EAGER = env.boolean("TOUCHSTONE_CELERY_EAGER", False)
 
+# --- E-mail ----------------------------------------------------------------------------------------------------------
+PUBLIC_URL = env.text("TOUCHSTONE_PUBLIC_URL").rstrip("/")
+if PUBLIC_URL and not PUBLIC_URL.startswith(("http://", "https://")):
+    raise ImproperlyConfigured(f"TOUCHSTONE_PUBLIC_URL={PUBLIC_URL!r} does not begin with http:// or https://.")
+# Without a host nothing is mailed, and channels say so.
+EMAIL_HOST = env.text("TOUCHSTONE_EMAIL_HOST")
+EMAIL_PORT = env.integer("TOUCHSTONE_EMAIL_PORT", 587, minimum=1)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = env.text("TOUCHSTONE_EMAIL_USER"), env.text("TOUCHSTONE_EMAIL_PASSWORD")
+EMAIL_SECURITY = env.choice("TOUCHSTONE_EMAIL_SECURITY", "starttls", ["starttls", "tls", "none"])
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_SECURITY == "starttls", EMAIL_SECURITY == "tls"
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("TOUCHSTONE_EMAIL_FROM", "touchstone@localhost")
+
 # --- Who may come in -------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "accounts:login"
@@ -230,6 +245,11 @@ SPECTACULAR_SETTINGS = {
     # Two vocabularies of the same field name, told apart by name.
     "ENUM_NAME_OVERRIDES": {
         "JobStatusEnum": "datasets.models.jobs.JobStatus",
+        "AlertStatusEnum": "evaluation.models.alerts.AlertStatus",
+        "OutcomeEnum": "evaluation.models.gates.Outcome",
+        "AgainstEnum": "evaluation.models.gates.Against",
+        "RuleKindEnum": "evaluation.models.alerts.RuleKind",
+        "ChannelKindEnum": "evaluation.models.alerts.ChannelKind",
         "TrainingStatusEnum": "predictions.models.training.TrainingStatus",
         "TaskTypeEnum": "datasets.task_types.choices",
         "TrainingTaskTypeEnum": "predictions.models.training.task_type_choices",

@@ -18,6 +18,8 @@ urlpatterns = [
     path("", include("predictions.urls")),
     path("", include("predictions.training_urls")),
     path("", include("predictions.sets_urls")),
+    path("", include("evaluation.alert_urls")),
+    path("", include("evaluation.gate_urls")),
     path("", include("evaluation.urls")),
     path("projects/<slug:slug>/overview/", overview, name="overview"),
     path("jump/", jump, name="jump"),

@@ -246,14 +246,14 @@ def _counted(pairing: Pairing, metric: Metric, tag: str) -> Judgement:
         return found
     sides = [(side[known], weights) for side in (before, after)]
     means = [float(values @ weighed / weighed.sum()) for values, weighed in sides]
-    intervals = [_mean_interval(metric, values, weighed) for values, weighed in sides]
+    intervals = [mean_interval(metric, values, weighed) for values, weighed in sides]
     return replace(
         found, baseline_mean=means[0], candidate_mean=means[1], difference=means[1] - means[0],
         baseline_interval=intervals[0], candidate_interval=intervals[1],
     )  # fmt: skip
 
 
-def _mean_interval(metric: Metric, values: Floats, weights: Floats) -> Interval | None:
+def mean_interval(metric: Metric, values: Floats, weights: Floats) -> Interval | None:
     """Wilson's of a rate; where items weigh differently, of as many equal ones as say as much (Kish). Student's of other means."""
     if not metric.is_binary:
         found = statistics.mean_interval(values)

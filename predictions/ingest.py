@@ -234,7 +234,8 @@ def _store(run: PredictionRun, version: PredictionSetVersion, rows: list[Row], r
         totals.add_rows([(row.scores, row.answer.scores, row.passed) for row in rows], [row.item.weight for row in rows])
     run.totals = totals.as_json()
     run.prediction_count = totals.rows
-    run.save(update_fields=["totals", "prediction_count", "checkpoint", "generation_params"])
+    run.changed_at = timezone.now()
+    run.save(update_fields=["totals", "prediction_count", "checkpoint", "generation_params", "changed_at"])
 
 
 def _score(rows: list[Row]) -> None:

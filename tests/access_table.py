@@ -33,6 +33,7 @@ API_NO = "401 405 405 405 405 405"
 API_ALL = "401 200 200 200 200 200"
 API_SEE = "401 404 200 200 200 404"
 API_EDIT = "401 404 403 200 200 404"
+API_ONLY_EDIT = "401 404 403 200 200 404"
 API_MAKE = "401 404 403 201 201 404"
 API_ACCEPT = "401 404 403 202 202 404"
 API_400 = "401 404 403 400 400 404"
@@ -60,6 +61,8 @@ def api(of: str = "", **answers: Any) -> Row:
     """An endpoint: what is not named is not allowed."""
     return Row(of, **({"get": API_NO, "post": API_NO, "put": API_NO, "patch": API_NO, "delete": API_NO} | answers))
 
+
+NO_LINES = {"limits-TOTAL_FORMS": "0", "limits-INITIAL_FORMS": "0"}
 
 PAGES = {
     "healthz": Row(get=OPEN, post=OPEN_NO),
@@ -139,6 +142,30 @@ PAGES = {
     "training:token_revoke": Row("training_token", post=EDIT_DO),
     "training:config": Row("training", get=SEE, post=EDIT_422),
     "training:end": Row("training", post=EDIT_DO),
+    "alerts:list": Row("project", get=SEE),
+    "alerts:badge": Row("project", get=SEE),
+    "alerts:job_banner": Row("training", get=SEE),
+    "alerts:acknowledge": Row("alert", post=EDIT_DO),
+    "alerts:resolve": Row("alert", post=EDIT_DO),
+    "alerts:rules": Row("project", get=SEE),
+    "alerts:rule_new": Row("project", get=EDIT, post=EDIT_422),
+    "alerts:rule": Row("alertrule", get=SEE),
+    "alerts:rule_edit": Row("alertrule", get=EDIT, post=EDIT_422),
+    "alerts:rule_switch": Row("alertrule", post=EDIT_DO),
+    "alerts:rule_delete": Row("alertrule", post=EDIT_DO),
+    "alerts:rule_test": Row("alertrule", post=EDIT_DO),
+    # The address of a webhook may be a secret in itself.
+    "gates:list": Row("project", get=SEE),
+    "gates:new": Row("project", get=EDIT, post=EDIT_422, body=NO_LINES),
+    "gates:gate": Row("gate", get=SEE),
+    "gates:edit": Row("gate", get=EDIT, post=EDIT_422, body=NO_LINES),
+    "gates:check": Row("gate", post=EDIT_DO),
+    "gates:delete": Row("gate", post=EDIT_DO),
+    "alerts:channels": Row("project", get=EDIT, post=EDIT_422),
+    "alerts:channel": Row("alertchannel", get=EDIT, post=EDIT_422),
+    "alerts:channel_secret": Row("alertchannel", post="login 404 403 200 200 404"),
+    "alerts:channel_test": Row("alertchannel", post=EDIT_DO),
+    "alerts:channel_delete": Row("alertchannel", post=EDIT_DO),
     "training:delete": Row("training", post=EDIT_DO),
     **{f"compare:{name}": Row("project", get=SEE) for name in ("compare", "picker", "matrix")},
     "compare:progress": Row("comparison", get=SEE),
@@ -218,6 +245,33 @@ API = {
     "training-sample-trend": api("job_sample", get=API_SEE),
     # Without runs it is told what is missing.
     "compare": api(get="401 400 400 400 400 400"),
+    "alert-list": api(get=API_ALL),
+    "alert-detail": api("alert", get=API_SEE),
+    "alert-acknowledge": api("alert", post=API_EDIT),
+    "alert-resolve": api("alert", post=API_EDIT, body={"reason": "seen"}),
+    "alert-rule-list": api(
+        get=API_ALL,
+        post="401 404 403 201 201 404",
+        body={"project": "birds", "name": "quiet", "kind": "silence", "job": "nightly", "threshold": 5},
+    ),
+    "alert-rule-detail": api("alertrule", get=API_SEE, patch=API_EDIT, delete=API_DELETE, body={"threshold": 0.2}),
+    "alert-rule-test": api("alertrule", post=API_ACCEPT),
+    "alert-rule-deliveries": api("alertrule", get=API_SEE),
+    "alert-channel-list": api(
+        get=API_ALL, post=API_MAKE, body={"project": "birds", "name": "ops", "kind": "email", "target": "ops@example.org"}
+    ),
+    "alert-channel-detail": api("alertchannel", get=API_ONLY_EDIT, patch=API_EDIT, delete=API_DELETE, body={"name": "ops"}),
+    "alert-channel-secret": api("alertchannel", post=API_EDIT),
+    "alert-channel-test": api("alertchannel", post=API_ACCEPT),
+    "alert-channel-deliveries": api("alertchannel", get=API_ONLY_EDIT),
+    "gate-list": api(
+        get=API_ALL,
+        post=API_MAKE,
+        body={"project": "birds", "name": "nightly", "job": "nightly", "limits": [{"metric": "exact_match", "limit": 0.9}]},
+    ),
+    "gate-detail": api("named_gate", get=API_SEE, patch=API_EDIT, delete=API_DELETE, body={"least_items": 5}),
+    "gate-check": api("named_gate", post=API_EDIT, body={"job_id": "nightly"}),
+    "gate-checks-list": api("named_gate", get=API_SEE),
     "datasets:uploads": api(post=API_MAKE, headers=NEW_UPLOAD),
     # The upload is the editor's, and nobody else's.
     "datasets:upload": api("upload", patch="401 404 404 415 404 404", delete="401 404 404 204 404 404", headers=TUS),

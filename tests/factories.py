@@ -1,11 +1,15 @@
 """Rows for tests: plain functions with keyword defaults."""
 
+from datetime import timedelta
 from itertools import count
 from typing import Any
+
+from django.utils import timezone
 
 from accounts.models import Membership, Project, Role, User
 from accounts.projects import create_project
 from datasets.models import Annotation, Category, Dataset, Sample, Split
+from evaluation.models import Alert, AlertChannel, AlertRule, Gate, GateLimit
 from predictions import curation
 from predictions.ingest import Firing, Ingested, ingest
 from predictions.models import PredictedObject, PredictionRun, PredictionSet, RunStatus, TrainingJob
@@ -99,3 +103,42 @@ def make_golden_set(
     if published:
         curation.publish(asked, None, "first")
     return asked
+
+
+def make_channel(
+    project: Project, kind: str = "webhook", target: str = "https://hooks.example.org/touchstone", **fields: Any
+) -> AlertChannel:
+    return AlertChannel.objects.create(project=project, kind=kind, target=target, name=fields.pop("name", kind), **fields)
+
+
+def make_rule(job: TrainingJob | None = None, *, channels: Any = (), **fields: Any) -> AlertRule:
+    """A rule on the job, or on a set where `prediction_set` is given; looked at since long ago."""
+    watched: dict[str, Any] = {"job": job, "project": job.project} if job else {"project": fields["prediction_set"].project}
+    long_ago = timezone.now() - timedelta(days=1)
+    defaults = {"kind": "previous", "metric": "exact_match", "threshold": 0.1, "watches_from": long_ago, "looked_at": long_ago}
+    rule = AlertRule.objects.create(**(watched | defaults | {"name": f"rule-{next(_numbers)}"} | fields))
+    rule.channels.set(channels)
+    return rule
+
+
+def make_alert(rule: AlertRule, run: PredictionRun, **fields: Any) -> Alert:
+    defaults: dict[str, Any] = {
+        "job": run.job,
+        "since": run.changed_at,
+        "value": 0.2,
+        "reference": 0.9,
+        "message": "Epoch 1: worse",
+    }
+    return Alert.objects.create(rule=rule, run=run, **(defaults | fields))
+
+
+def make_gate(job: TrainingJob | None = None, *, name: str = "release", **fields: Any) -> Gate:
+    """A gate for the job's runs, or for those that answer `prediction_set`; keyword arguments that are dicts are its limits."""
+    limits = {metric: value for metric, value in fields.items() if isinstance(value, dict)}
+    rest = {key: value for key, value in fields.items() if key not in limits}
+    gate = Gate(
+        project=job.project if job else rest["prediction_set"].project, job=job, name=name, **({"least_items": 2} | rest)
+    )
+    gate.save()
+    GateLimit.objects.bulk_create(GateLimit(gate=gate, metric=metric, **limit) for metric, limit in limits.items())
+    return gate

@@ -91,7 +91,7 @@ def test_pages_take_no_post_from_another_site(name: str, world: World) -> None:
 
 @pytest.mark.parametrize("name", sorted(name for name in API if "200" in API[name].get))
 def test_the_api_knows_tokens(name: str, world: World) -> None:
-    _, key = ApiToken.issue(world.people["viewer"], "script")
+    _, key = ApiToken.issue(world.people["editor"], "script")
     url = reverse(name, kwargs=world.arguments[API[name].of])
     assert Client(headers={"Authorization": f"Bearer {key}"}).get(url).status_code == 200
 

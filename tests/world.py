@@ -11,18 +11,23 @@ from PIL import Image
 
 from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
+from evaluation.gates import check as check_gate
 from evaluation.models import Comparison
 from predictions import curation
 from predictions.models import JobToken, PredictionImport, TextPrediction
 from tests.access_table import PEOPLE
 from tests.factories import (
+    make_alert,
     make_annotation,
     make_category,
+    make_channel,
     make_dataset,
     make_firing,
+    make_gate,
     make_golden_set,
     make_predicted_object,
     make_project,
+    make_rule,
     make_run,
     make_sample,
     make_training_job,
@@ -57,12 +62,17 @@ class World:
         comparison = Comparison.objects.create(
             baseline=run, candidate=run, state="0.25", confidence=0.25, status=JobStatus.FAILED
         )
+        channel = make_channel(project)
+        rule = make_rule(training, channels=[channel])
+        alert = make_alert(rule, training.runs.get())
+        gate = make_gate(training, name="release", exact_match={"limit": 0.5})
+        check_gate(gate, training.runs.get(), editor)
         job_token, _ = JobToken.issue(training, admin, "training", 30)
         golden = make_golden_set(project)
         item = curation.begin_draft(golden).items.first()
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
-            prediction_job, upload, membership, training, text, golden, item.version, item, Group.objects.create(name="staff"), viewer,
+            prediction_job, upload, membership, channel, rule, alert, gate, training, text, golden, item.version, item, Group.objects.create(name="staff"), viewer,
         ]  # fmt: skip
         # The arguments of addresses, by what they are about.
         self.arguments: dict[str, dict[str, Any]] = {
@@ -76,6 +86,7 @@ class World:
             "membership": {"slug": project.slug, "pk": membership.pk},
             "project_invitation": {"slug": project.slug, "pk": invitation.pk},
             "token": {"pk": token.pk},
+            "named_gate": {"name": gate.name},
             "training": {"pk": training.pk},
             "training_token": {"pk": training.pk, "token_pk": job_token.pk},
             "training_item": {"pk": training.pk, "key": text.item.key},

@@ -1,5 +1,22 @@
-"""What judging leaves behind."""
+"""Judging: comparisons, rules that watch and the alerts they raise, gates and what they decided."""
 
+from evaluation.models.alerts import Alert, AlertChannel, AlertRule, AlertStatus, ChannelKind, RuleKind
 from evaluation.models.comparisons import Comparison
+from evaluation.models.deliveries import Delivery, DeliveryStatus
+from evaluation.models.gates import Gate, GateCheck, GateLimit, Outcome
 
-__all__ = ["Comparison"]
+__all__ = [
+    "Alert",
+    "AlertChannel",
+    "AlertRule",
+    "AlertStatus",
+    "ChannelKind",
+    "Comparison",
+    "Delivery",
+    "DeliveryStatus",
+    "Gate",
+    "GateCheck",
+    "GateLimit",
+    "Outcome",
+    "RuleKind",
+]

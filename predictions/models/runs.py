@@ -5,6 +5,7 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Project, User
 from datasets.models import Dataset, Split
@@ -74,6 +75,9 @@ class PredictionRun(models.Model):
     validator_version = models.CharField(max_length=20, blank=True, editable=False, help_text="Version of the validators.")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(
+        default=timezone.now, editable=False, db_index=True, help_text="When answers of it last came in."
+    )
 
     objects = PredictionRunQuerySet.as_manager()
 

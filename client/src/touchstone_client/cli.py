@@ -1,4 +1,4 @@
-"""`touchstone`: sending what waits on disk, and sampling from saved checkpoints."""
+"""`touchstone`: sending what waits on disk, sampling from saved checkpoints, and asking gates."""
 
 import argparse
 import logging
@@ -7,22 +7,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from touchstone_client.errors import TouchstoneError
+from touchstone_client.gate import NOT_ASKED, add_gate
 from touchstone_client.sender import Server, send_file
 from touchstone_client.settings import resolve
 from touchstone_client.spool import REFUSED, SpoolFile, files_in
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 where all is done, 1 where something waits still, 2 for wrong use."""
+    """The exit code: 0 where all is done, 1 where something waits still, 2 for wrong use; of `gate` see there."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     # Each of its requests would be a line among ours.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    options = _parser().parse_args(arguments)
+    options = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         return int(options.work(options))
     except TouchstoneError as error:
         print(error, file=sys.stderr)
-        return 2
+        return getattr(error, "exit_code", 2)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """argparse ends wrong use with 2, which says "undecided" of a gate."""
+    try:
+        return _parser().parse_args(arguments)
+    except SystemExit as ended:
+        if ended.code and arguments[:1] == ["gate"]:
+            raise SystemExit(NOT_ASKED) from None
+        raise
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--dir", type=Path)
     _add_server(sample)
     sample.set_defaults(work=_sample)
+    _add_server(add_gate(commands))
     return parser
 
 
