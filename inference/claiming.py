@@ -72,7 +72,8 @@ class ClaimHeartbeat(Heartbeat):
         jobs = InferenceJob.objects.filter(pk=self.job.pk, status=JobStatus.RUNNING, attempts=self.job.attempts)
         mine = jobs.update(heartbeat_at=now, progress_done=F("done_count") + F("failed_count") + _under_way(), stage="")
         # A chunk that is completed no longer beats: its answers are being stored at this moment.
-        self.is_cancelled = not mine or not (alive or self.is_storing)
+        is_lost = not mine or not (alive or self.is_storing)
+        self.is_cancelled = is_lost and InferenceJob.objects.filter(pk=self.job.pk).exists()
 
 
 def _under_way() -> Any:

@@ -55,7 +55,8 @@ def run_some(job_id: int, ring: Callable[[int], object]) -> None:
             return
         if has_more(job):
             ring(job_id)
-        _run(claim, patient=job.kind == InferenceKind.SINGLE)
+        if claim := _without_lost_causes(claim):
+            _run(claim)
     except JobCancelled:
         log.info("%s was cancelled, or goes on elsewhere", job)
     except (AdapterError, ImportRefused, RequestRefused) as refusal:
@@ -71,12 +72,9 @@ def _chunks_at_once(job: InferenceJob) -> int:
     return max(1, min(MOST_CHUNKS, round(rate * SECONDS_PER_CLAIM / IMAGES_PER_CHUNK)))
 
 
-def _run(claim: Claim, *, patient: bool) -> None:
+def _run(claim: Claim) -> None:
     job = claim.job
     with ClaimHeartbeat(claim) as heartbeat:
-        if lost := [chunk for chunk in claim.chunks if chunk.attempts > MAX_ATTEMPTS]:
-            _give_up(claim, len(lost))
-            return
         adapter = _loaded(job)
         plan = default_plan(adapter) if job.image_count < WORTH_MEASURING else tunings().plan(adapter, job.checkpoint.sha256)
         rows = list(job.results.filter(position__in=claim.positions).select_related("sample").order_by("position"))
@@ -93,16 +91,21 @@ def _run(claim: Claim, *, patient: bool) -> None:
         storing.store(claim, found, samples, facts(job, adapter, plan))
 
 
-def _give_up(claim: Claim, lost: int) -> None:
-    """These images have cost too many workers."""
-    if not claim.job.done_count:
-        storing.fail(
-            claim.job, f"The worker was lost {MAX_ATTEMPTS} times before anything was done. Has its machine memory enough?"
-        )
-        return
+def _without_lost_causes(claim: Claim) -> Claim | None:
+    """What of it can still be tried. Images that have cost too many workers are given up, or the job where nothing is done."""
+    job = claim.job
+    lost = [chunk for chunk in claim.chunks if chunk.attempts > MAX_ATTEMPTS]
+    if not lost:
+        return claim
+    if not job.done_count:
+        error = f"The worker was lost {MAX_ATTEMPTS} times before anything was done. Has its machine memory enough?"
+        storing.fail(job, error)
+        return None
     error = f"The worker was lost {MAX_ATTEMPTS} times while it had this image and its neighbours at hand."
-    known = claim.job.report["facts"] | {"device_name": claim.job.device, "batch_size": claim.job.batch_size}
-    storing.store(claim, [Answer(position, error=error) for position in claim.positions], {}, known)
+    given_up = Claim(job, lost)
+    storing.store(given_up, [Answer(position, error=error) for position in given_up.positions], {}, job.report["facts"])
+    rest = [chunk for chunk in claim.chunks if chunk not in lost]
+    return Claim(job, rest) if rest else None
 
 
 def tunings() -> Tunings:

@@ -18,6 +18,9 @@ from inference.tuning import Tunings, measured_plan
 from tests.fakes.shades import ShadesAdapter
 
 
+IN_FOURS = Plan(4, 2)
+
+
 def picture(colour: tuple[int, int, int] = (200, 10, 10), size: tuple[int, int] = (32, 24), **options) -> bytes:
     Image.new("RGB", size, colour).save(file := io.BytesIO(), options.pop("format", "PNG"), **options)
     return file.getvalue()
@@ -35,7 +38,7 @@ def load(folder: Path, **weights) -> ShadesAdapter:
     return made
 
 
-def run(adapter: ShadesAdapter, contents: list[bytes], plan: Plan = Plan(4, 2)) -> list:
+def run(adapter: ShadesAdapter, contents: list[bytes], plan: Plan = IN_FOURS) -> list:
     pictures = [Picture(n, lambda content=content: content) for n, content in enumerate(contents)]
     return sorted(answers(adapter, pictures, DEFAULTS, plan), key=lambda answer: answer.position)
 
