@@ -166,10 +166,15 @@ def _framework_of(path: Path, name: str) -> str:
 
 def inspect_as(framework: str, path: Path) -> dict[str, Any]:
     """What loading the file with that adapter would run, as stored with the checkpoint."""
-    if framework == "onnx":
-        return pickles.Inspection("onnx").as_json()
+    if framework not in ("timm", "ultralytics") and not _looks_pickled(path):
+        return pickles.Inspection(framework).as_json()
     allowed = pickles.ULTRALYTICS if framework == "ultralytics" else pickles.STATE_DICTS
     return pickles.inspect(path, allowed).as_json()
+
+
+def _looks_pickled(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2).startswith((b"PK", b"\x80"))
 
 
 @transaction.atomic
