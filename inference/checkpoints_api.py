@@ -29,6 +29,7 @@ class InspectionSerializer(serializers.Serializer):
     """What loading the file would run, found without loading it."""
 
     format = serializers.CharField(required=False)
+    globals = serializers.ListField(child=serializers.CharField(), required=False, help_text="Classes and functions it names.")
     is_harmless = serializers.BooleanField(required=False, help_text="It may be loaded as it is.")
     refused = serializers.ListField(child=serializers.CharField(), required=False, help_text="What it needs and may not have.")
     problem = serializers.CharField(required=False, allow_blank=True, help_text="Why it cannot be judged.")

@@ -7,7 +7,7 @@ from accounts.models import Membership, Project, Role, User
 from accounts.projects import create_project
 from datasets.models import Annotation, Category, Dataset, Sample, Split
 from predictions.ingest import Firing, Ingested, ingest
-from predictions.models import PredictedObject, PredictionRun, RunStatus, TrainingJob
+from predictions.models import Checkpoint, PredictedObject, PredictionRun, RunStatus, TrainingJob
 
 _numbers = count(1)
 
@@ -82,3 +82,9 @@ def make_firing(job: TrainingJob, epoch: float = 1, answers: Any = None, **field
     """Answers of an epoch, stored as the API stores them."""
     step = fields.pop("step", int(epoch * 10))
     return ingest(job, Firing(epoch, step, fields.pop("attempt", 1), **fields), answers or [make_answer(n) for n in range(3)])
+
+
+def make_checkpoint(project: Project, **fields: Any) -> Checkpoint:
+    """One whose weights are here, as far as the row says."""
+    values = {"name": "best", "framework": "onnx", "task_type": "detection", "sha256": "0" * 64, "file_size": 7}
+    return Checkpoint.objects.create(project=project, **values | fields)
