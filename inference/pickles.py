@@ -85,7 +85,8 @@ class Inspection:
         return not self.refused and not self.problem
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self) | {"is_harmless": self.is_harmless}
+        lists = {"globals": list(self.globals), "refused": list(self.refused)}
+        return asdict(self) | lists | {"is_harmless": self.is_harmless}
 
 
 class Unreadable(Exception):
