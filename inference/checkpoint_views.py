@@ -63,7 +63,8 @@ def checkpoint_list(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def checkpoint_new(request: HttpRequest, slug: str) -> HttpResponse:
     project = get_project(request.user, slug, Role.EDITOR)
-    form = CheckpointForm(request.POST or None, request.FILES or None, project=project)
+    posted = (request.POST, request.FILES) if request.method == "POST" else ()
+    form = CheckpointForm(*posted, project=project)
     if request.method == "POST" and form.is_valid():
         try:
             return redirect("inference:checkpoint", _register(request, project, form.cleaned_data).pk)

@@ -35,7 +35,7 @@ class InspectionSerializer(serializers.Serializer):
     problem = serializers.CharField(required=False, allow_blank=True, help_text="Why it cannot be judged.")
 
 
-class CheckpointSerializer(serializers.ModelSerializer):
+class RegisteredCheckpointSerializer(serializers.ModelSerializer):
     project = serializers.CharField(source="project.slug", read_only=True)
     job_id = serializers.CharField(source="job.job_id", default=None, read_only=True, allow_null=True)
     class_names = serializers.ListField(child=serializers.CharField(), read_only=True)
@@ -110,7 +110,7 @@ class CheckpointFilter(filters.FilterSet):
     ),
 )
 class CheckpointViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet):
-    serializer_class = CheckpointSerializer
+    serializer_class = RegisteredCheckpointSerializer
     filterset_class = CheckpointFilter
     filter_backends = [filters.DjangoFilterBackend, OrderingFilter]
     ordering, ordering_fields = ["-id"], ["id"]
@@ -130,7 +130,7 @@ class CheckpointViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins
         description="The file is hashed and inspected, never loaded: that is for workers, and only where the inspection found "
         "nothing, or an administrator trusts this very file.",
         request={"application/json": CheckpointRequestSerializer, "multipart/form-data": CheckpointUploadSerializer},
-        responses={201: CheckpointSerializer},
+        responses={201: RegisteredCheckpointSerializer},
     )
     def create(self, request: Request) -> Response:
         asked = CheckpointUploadSerializer(data=request.data)
@@ -146,7 +146,7 @@ class CheckpointViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins
             upload = given_upload(request.user, project, file=wanted.get("file"), upload=wanted.get("upload"))
             assert upload is not None  # one of the three was sent
             checkpoint = register_upload(upload, told, job=job)
-        return Response(CheckpointSerializer(checkpoint).data, status=status.HTTP_201_CREATED)
+        return Response(RegisteredCheckpointSerializer(checkpoint).data, status=status.HTTP_201_CREATED)
 
     def perform_destroy(self, instance: Checkpoint) -> None:
         delete_checkpoint(instance)
