@@ -16,6 +16,7 @@ from datasets.uploads import NoRoom, TooLarge, UploadRefused
 from evaluation.alerts import TestRefused
 from evaluation.comparison import UnknownMetric
 from evaluation.gates import RunRefused
+from inference.checkpoints import CheckpointRefused, NoSuchCheckpoint
 from predictions.curation import SetConflict
 from predictions.prediction_sets import SetRefused
 from predictions.set_files import Problem, SetFileRefused
@@ -50,6 +51,8 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (TestRefused, status.HTTP_409_CONFLICT),
     (RunRefused, status.HTTP_400_BAD_REQUEST),
     (UnknownMetric, status.HTTP_400_BAD_REQUEST),
+    (NoSuchCheckpoint, status.HTTP_404_NOT_FOUND),
+    (CheckpointRefused, status.HTTP_400_BAD_REQUEST),
 ]
 
 

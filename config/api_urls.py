@@ -11,6 +11,7 @@ from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
 from evaluation import gates_api as gates
 from evaluation.alerts_api import AlertViewSet, ChannelViewSet, RuleViewSet
 from evaluation.api import CompareView
+from inference.checkpoints_api import CheckpointViewSet
 from predictions import training_api as training
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
 from predictions.imports_api import PredictionImportViewSet, PredictionsView
@@ -28,6 +29,7 @@ router.register("sets", SetViewSet, basename="set")
 router.register("alerts", AlertViewSet, basename="alert")
 router.register("alert-rules", RuleViewSet, basename="alert-rule")
 router.register("alert-channels", ChannelViewSet, basename="alert-channel")
+router.register("inference/checkpoints", CheckpointViewSet, basename="checkpoint")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,

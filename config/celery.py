@@ -60,6 +60,11 @@ app.conf.update(
         "watch-runs": {"task": "evaluation.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
         "forget-old-deliveries": {"task": "evaluation.tasks.forget_old_deliveries", "schedule": 24 * 3600.0},
         "sweep-uploads": {"task": "datasets.tasks.sweep_uploads", "schedule": 3600.0},
+        "sweep-inference-files": {
+            "task": "inference.tasks.sweep_files",
+            "schedule": 3600.0,
+            "options": {"queue": "cpu"},
+        },
     },
 )
 app.autodiscover_tasks()

@@ -36,6 +36,7 @@ if PRODUCTION and DEBUG:
 
 # --- Places ----------------------------------------------------------------------------------------------------------
 IMPORT_ROOTS = env.folders("TOUCHSTONE_IMPORT_ROOTS")
+CHECKPOINT_ROOTS = env.folders("TOUCHSTONE_CHECKPOINT_ROOTS")
 MEDIA_ROOT = DATA_DIR / "media"
 UPLOAD_ROOT = DATA_DIR / "uploads"
 SCRATCH_ROOT = DATA_DIR / "scratch"
@@ -49,6 +50,8 @@ MAX_ARCHIVE_BYTES = env.integer("TOUCHSTONE_MAX_ARCHIVE_MB", 50_000, minimum=1) 
 MAX_ARCHIVE_FILES = env.integer("TOUCHSTONE_MAX_ARCHIVE_FILES", 1_000_000, minimum=1)
 MAX_IMAGE_PIXELS = env.integer("TOUCHSTONE_MAX_IMAGE_MEGAPIXELS", 100, minimum=1) * 1_000_000
 SYNC_IMPORT_BYTES = env.integer("TOUCHSTONE_SYNC_IMPORT_MB", 5) * 1024**2
+INFERENCE_DEVICE = env.text("TOUCHSTONE_DEVICE", "auto")
+INFERENCE_DETERMINISTIC = env.boolean("TOUCHSTONE_DETERMINISTIC", False)
 SIGNUP_OPEN = env.boolean("TOUCHSTONE_SIGNUP", False)
 # Webhooks are typed by people and posted by this machine, which may be inside a network that they are not.
 WEBHOOK_PRIVATE = env.boolean("TOUCHSTONE_WEBHOOK_PRIVATE", False)
@@ -211,6 +214,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+# Of one form: a batch of images comes as so many files.
+DATA_UPLOAD_MAX_NUMBER_FILES = 2_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024**2
 FILE_UPLOAD_HANDLERS = ["datasets.receiving.ReceivedFileHandler"]
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Project, User
 from datasets.models import Sample
-from predictions import validators
+from predictions import image_checks, validators
 from predictions.models import (
     PredictionRun,
     PredictionSet,
@@ -401,6 +401,7 @@ def publish(asked: PredictionSet, user: User | None, note: str = "") -> Predicti
     draft.content_hash, draft.item_count, draft.note = digest, len(content.items), note.strip()[:500]
     draft.published_at, draft.published_by = timezone.now(), user
     draft.save()
+    image_checks.check_published(draft)
     return draft
 
 

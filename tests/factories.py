@@ -12,7 +12,7 @@ from datasets.models import Annotation, Category, Dataset, Sample, Split
 from evaluation.models import Alert, AlertChannel, AlertRule, Gate, GateLimit
 from predictions import curation
 from predictions.ingest import Firing, Ingested, ingest
-from predictions.models import PredictedObject, PredictionRun, PredictionSet, RunStatus, TrainingJob
+from predictions.models import Checkpoint, PredictedObject, PredictionRun, PredictionSet, RunStatus, TrainingJob
 from predictions.set_files.base import ItemRecord, made_item
 
 _numbers = count(1)
@@ -142,3 +142,9 @@ def make_gate(job: TrainingJob | None = None, *, name: str = "release", **fields
     gate.save()
     GateLimit.objects.bulk_create(GateLimit(gate=gate, metric=metric, **limit) for metric, limit in limits.items())
     return gate
+
+
+def make_checkpoint(project: Project, **fields: Any) -> Checkpoint:
+    """One whose weights are here, as far as the row says."""
+    values = {"name": "best", "framework": "onnx", "task_type": "detection", "sha256": "0" * 64, "file_size": 7}
+    return Checkpoint.objects.create(project=project, **values | fields)

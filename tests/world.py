@@ -13,6 +13,7 @@ from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
 from evaluation.gates import check as check_gate
 from evaluation.models import Comparison
+from inference.models import CheckpointExport
 from predictions import curation
 from predictions.models import JobToken, PredictionImport, TextPrediction
 from tests.access_table import PEOPLE
@@ -21,6 +22,7 @@ from tests.factories import (
     make_annotation,
     make_category,
     make_channel,
+    make_checkpoint,
     make_dataset,
     make_firing,
     make_gate,
@@ -70,6 +72,8 @@ class World:
         job_token, _ = JobToken.issue(training, admin, "training", 30)
         golden = make_golden_set(project)
         item = curation.begin_draft(golden).items.first()
+        checkpoint = make_checkpoint(project, job=training, file=self.store_weights())
+        export = CheckpointExport.objects.create(checkpoint=checkpoint, format="onnx", file=self.store_weights())
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
             prediction_job, upload, membership, channel, rule, alert, gate, training, text, golden, item.version, item, Group.objects.create(name="staff"), viewer,
@@ -88,6 +92,8 @@ class World:
             "token": {"pk": token.pk},
             "named_gate": {"name": gate.name},
             "training": {"pk": training.pk},
+            "checkpoint": {"pk": checkpoint.pk},
+            "checkpoint_export": {"pk": export.pk},
             "training_token": {"pk": training.pk, "token_pk": job_token.pk},
             "training_item": {"pk": training.pk, "key": text.item.key},
             "job_id": {"job_id": training.job_id},
@@ -115,6 +121,10 @@ class World:
     @staticmethod
     def store_rejects() -> str:
         return default_storage.save("rejects.jsonl", ContentFile(b"{}\n"))
+
+    @staticmethod
+    def store_weights() -> str:
+        return default_storage.save("weights.onnx", ContentFile(b"weights"))
 
     def client(self, person: str) -> Client:
         client = Client()
