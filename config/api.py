@@ -11,6 +11,7 @@ from rest_framework.views import exception_handler
 from datasets.importers.problems import ImportRefused
 from datasets.requests import ImportConflict
 from datasets.uploads import NoRoom, TooLarge, UploadRefused
+from inference.checkpoints import CheckpointRefused, NoSuchCheckpoint
 from inference.jobs import JobEnded
 from inference.requests import RequestRefused, RequestTooLarge
 from predictions.prediction_sets import SetRefused
@@ -33,6 +34,8 @@ REMEDIES = {
 REFUSALS: list[tuple[type[Exception], int]] = [
     (TooLarge, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
     (RequestDataTooBig, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
+    (NoSuchCheckpoint, status.HTTP_404_NOT_FOUND),
+    (CheckpointRefused, status.HTTP_400_BAD_REQUEST),
     (TooManyFilesSent, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
     (RequestTooLarge, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
     (JobEnded, status.HTTP_409_CONFLICT),
