@@ -90,7 +90,9 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         "type": "about:blank",
         "title": str(error.default_detail),
         "status": response.status_code,
-        "detail": "; ".join(item["reason"] for item in errors) if isinstance(error, exceptions.ValidationError) else str(error.detail),
+        "detail": "; ".join(item["reason"] for item in errors)
+        if isinstance(error, exceptions.ValidationError)
+        else str(error.detail),
         "remedy": remedy,
         "errors": errors,
     }

@@ -10,7 +10,9 @@ from predictions.models import Checkpoint
 
 
 def get_job(user: User, pk: int, needed: Role = Role.VIEWER) -> InferenceJob:
-    jobs = InferenceJob.objects.visible_to(user).select_related("project", "checkpoint", "dataset", "split", "run", "created_by")
+    jobs = InferenceJob.objects.visible_to(user).select_related(
+        "project", "checkpoint", "dataset", "split", "run", "created_by"
+    )
     job: InferenceJob = get_object_or_404(jobs, pk=pk)
     if needed != Role.VIEWER:
         require_role(user, job.project, needed)

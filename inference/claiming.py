@@ -62,6 +62,14 @@ def has_more(job: InferenceJob) -> bool:
     return job.chunks.filter(status=ChunkStatus.PENDING).exists()
 
 
+def workers_lost(job: InferenceJob) -> int:
+    """How many have died with a chunk of this job of which none is completed; 0 once one is."""
+    if job.chunks.filter(status=ChunkStatus.COMPLETED).exists():
+        return 0
+    lost = job.chunks.filter(status=ChunkStatus.RUNNING, heartbeat_at__lt=timezone.now() - STALE_AFTER)
+    return int(lost.aggregate(n=Sum("attempts", default=0))["n"])
+
+
 class ClaimHeartbeat(Heartbeat):
     """Keeps the claim and its job alive, and the job's progress as far as all its workers are."""
 

@@ -26,7 +26,9 @@ def skeleton_of(points: int) -> list[tuple[int, int]]:
     return PERSON if points == len(PERSON) - 2 else []
 
 
-def annotated(content: bytes, objects: Sequence[dict[str, Any]], top: Sequence[Sequence[Any]], *, upright: bool = True) -> bytes:
+def annotated(
+    content: bytes, objects: Sequence[dict[str, Any]], top: Sequence[Sequence[Any]], *, upright: bool = True
+) -> bytes:
     """A JPEG of the upright image with its objects, or with a classifier's first choices in the corner. Raises Unreadable."""
     picture = Image.fromarray(decoded(content, upright=upright)).convert("RGBA")
     unit = max(1.0, max(picture.size) / 640)

@@ -21,6 +21,7 @@ IMAGES_PER_CHUNK = 32
 # Of one request; more come as an archive.
 MOST_IMAGES = 2_000
 RUN_NAME_LENGTH = 120
+REMEDY = "Leave out what is named, and send the rest again."
 REASONS = {
     "not_an_image": "This is not an image that can be read: JPEG, PNG, WebP, GIF, BMP or TIFF.",
     "image_too_large": "The image has too many pixels for this server",
@@ -86,9 +87,7 @@ def inspected(images: Sequence[NewImage]) -> list[NewImage]:
             found.append(NewImage(clean_file_name(image.name), image.path, info.image_format))
     if wrong:
         count = "A file" if len(wrong) == 1 else f"{len(wrong)} of {len(images)} files"
-        raise RequestRefused(
-            f"{count} cannot be taken.", "Leave them out, and send the rest again.", wrong, too_large=too_large
-        )
+        raise (RequestTooLarge if too_large else RequestRefused)(f"{count} cannot be taken.", REMEDY, wrong)
     return found
 
 

@@ -19,7 +19,7 @@ from datasets.runner import Heartbeat, JobCancelled
 from datasets.sources import unpacked_or_itself
 from inference import checkpoints, storing
 from inference.adapters.base import Adapter, AdapterError, InferenceSettings
-from inference.claiming import MAX_ATTEMPTS, Claim, ClaimHeartbeat, has_more, take
+from inference.claiming import MAX_ATTEMPTS, Claim, ClaimHeartbeat, has_more, take, workers_lost
 from inference.engine import Answer, Picture, Plan, answers
 from inference.loaded import LoadedCheckpoints
 from inference.models import InferenceJob, InferenceKind, InferenceResult
@@ -37,6 +37,7 @@ WORTH_MEASURING = 17
 CANDIDATES_FROM = 0.05
 CANDIDATES_OVERLAP = 0.95
 MOST_CANDIDATES = 300
+LOST = f"The worker was lost {MAX_ATTEMPTS} times"
 PACKAGES = ("torch", "torchvision", "timm", "ultralytics", "onnxruntime", "numpy", "pillow")
 
 loaded = LoadedCheckpoints()
@@ -50,6 +51,9 @@ def run_some(job_id: int, ring: Callable[[int], object]) -> None:
     try:
         if job.upload is not None and not job.image_count:
             _unpack(job)
+        if workers_lost(job) >= MAX_ATTEMPTS:
+            storing.fail(job, f"{LOST} before anything was done. Has its machine memory enough?")
+            return
         claim = take(job, _chunks_at_once(job))
         if claim is None:
             return
@@ -92,20 +96,17 @@ def _run(claim: Claim) -> None:
 
 
 def _without_lost_causes(claim: Claim) -> Claim | None:
-    """What of it can still be tried. Images that have cost too many workers are given up, or the job where nothing is done."""
-    job = claim.job
+    """What of it can still be tried; images that have cost too many workers are given up."""
     lost = [chunk for chunk in claim.chunks if chunk.attempts > MAX_ATTEMPTS]
     if not lost:
         return claim
-    if not job.done_count:
-        error = f"The worker was lost {MAX_ATTEMPTS} times before anything was done. Has its machine memory enough?"
-        storing.fail(job, error)
-        return None
-    error = f"The worker was lost {MAX_ATTEMPTS} times while it had this image and its neighbours at hand."
-    given_up = Claim(job, lost)
-    storing.store(given_up, [Answer(position, error=error) for position in given_up.positions], {}, job.report["facts"])
+    given_up = Claim(claim.job, lost)
+    found = [
+        Answer(position, error=f"{LOST} while it had this image and its neighbours at hand.") for position in given_up.positions
+    ]
+    storing.store(given_up, found, {}, claim.job.report.get("facts"))
     rest = [chunk for chunk in claim.chunks if chunk not in lost]
-    return Claim(job, rest) if rest else None
+    return Claim(claim.job, rest) if rest else None
 
 
 def tunings() -> Tunings:

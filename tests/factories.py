@@ -7,7 +7,7 @@ from accounts.models import Membership, Project, Role, User
 from accounts.projects import create_project
 from datasets.models import Annotation, Category, Dataset, Sample, Split
 from predictions.ingest import Firing, Ingested, ingest
-from predictions.models import PredictedObject, PredictionRun, RunStatus, TrainingJob
+from predictions.models import Checkpoint, PredictedObject, PredictionRun, RunStatus, TrainingJob
 
 _numbers = count(1)
 
@@ -82,3 +82,9 @@ def make_firing(job: TrainingJob, epoch: float = 1, answers: Any = None, **field
     """Answers of an epoch, stored as the API stores them."""
     step = fields.pop("step", int(epoch * 10))
     return ingest(job, Firing(epoch, step, fields.pop("attempt", 1), **fields), answers or [make_answer(n) for n in range(3)])
+
+
+def make_checkpoint_row(project: Project, job: TrainingJob | None = None, **fields: Any) -> Checkpoint:
+    """A registered checkpoint whose file nobody opens."""
+    defaults = {"name": "best", "path": "/weights/best.pt", "framework": "timm", "sha256": "0" * 64, "step": 1}
+    return Checkpoint.objects.create(project=project, job=job, **(defaults | fields))

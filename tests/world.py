@@ -11,11 +11,13 @@ from PIL import Image
 
 from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
+from inference.models import InferenceJob, InferenceResult
 from predictions.models import JobToken, PredictionImport, PredictionSet, TextPrediction
 from tests.access_table import PEOPLE
 from tests.factories import (
     make_annotation,
     make_category,
+    make_checkpoint_row,
     make_dataset,
     make_firing,
     make_predicted_object,
@@ -52,6 +54,11 @@ class World:
         make_firing(training, 1)
         text = TextPrediction.objects.get(sample_index=0)
         job_token, _ = JobToken.issue(training, admin, "training", 30)
+        checkpoint = make_checkpoint_row(project, training)
+        inference = InferenceJob.objects.create(project=project, checkpoint=checkpoint, kind="single", created_by=editor)
+        result = InferenceResult.objects.create(
+            job=inference, position=0, name="a.png", image=self.store_image(), image_format="PNG", width=8, height=6
+        )
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
             prediction_job, upload, membership, training, text, PredictionSet.objects.get(), Group.objects.create(name="staff"), viewer,
@@ -72,6 +79,10 @@ class World:
             "training_item": {"pk": training.pk, "key": text.item.key},
             "job_id": {"job_id": training.job_id},
             "job_sample": {"job_id": training.job_id, "sample_index": 0},
+            "inference": {"pk": inference.pk},
+            "inference_download": {"pk": inference.pk, "form": "csv"},
+            "inference_result": {"pk": result.pk},
+            "inference_thumb": {"pk": result.pk, "size": 160},
             "thumb": {"pk": sample.pk, "size": 160},
             "sample_page": {"pk": dataset.pk, "sample_pk": sample.pk},
             "in_dataset": {"dataset_pk": dataset.pk},
