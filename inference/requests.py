@@ -230,7 +230,7 @@ def _copied(row: InferenceResult, copy: InferenceJob) -> InferenceResult:
     image = ""
     if row.image:
         with default_storage.open(row.image) as file:
-            image = default_storage.save(f"inference/{copy.pk}/{row.image.partition('/')[2].partition('/')[2]}", file)
+            image = default_storage.save(f"{folder_of(copy.pk).name}/{row.position:07}{Path(row.image).suffix}", file)
     return InferenceResult(
         position=row.position, name=row.name, image=image, image_format=row.image_format, sample_id=row.sample_id
     )

@@ -84,12 +84,12 @@ def _complete_chunks(claim: Claim) -> None:
 
 # --- Results of images -----------------------------------------------------------------------------------------------
 def _write_results(job: InferenceJob, answers: Sequence[Answer]) -> None:
-    rows = [_row(job, answer) for answer in answers]
+    rows = [result_row(job, answer) for answer in answers]
     with connection.cursor() as cursor:
         cursor.execute(UPDATE, [json.dumps(rows).replace("\\u0000", ""), job.pk])
 
 
-def _row(job: InferenceJob, answer: Answer) -> dict[str, Any]:
+def result_row(job: InferenceJob, answer: Answer) -> dict[str, Any]:
     result = answer.result
     if result is None:
         empty = {"label": "", "top": [], "objects_found": [], "object_count": 0}

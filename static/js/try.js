@@ -18,6 +18,7 @@ function run(file) {
 }
 
 if (form) {
+  drop.classList.add("is-live");
   form.querySelector("[data-run]").hidden = true; // an image runs by itself
   input.addEventListener("change", () => input.files.length && form.requestSubmit());
   document.getElementById("id_camera").addEventListener("change", ({ target }) => run(target.files[0]));
