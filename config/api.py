@@ -46,6 +46,8 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (ImportRefused, status.HTTP_400_BAD_REQUEST),
     (JobConflict, status.HTTP_409_CONFLICT),
     (SetRefused, status.HTTP_400_BAD_REQUEST),
+    (NoSuchCheckpoint, status.HTTP_404_NOT_FOUND),
+    (CheckpointRefused, status.HTTP_400_BAD_REQUEST),
 ]
 
 

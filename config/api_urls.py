@@ -9,6 +9,7 @@ from accounts.api import ProjectViewSet
 from datasets.api import DatasetViewSet
 from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
 from inference import jobs_api as inference
+from inference.checkpoints_api import CheckpointViewSet
 from predictions import training_api as training
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
 from predictions.imports_api import PredictionImportViewSet, PredictionsView
@@ -21,6 +22,7 @@ router.register(r"datasets/(?P<dataset_pk>\d+)/runs", RunViewSet, basename="run"
 router.register(r"datasets/(?P<dataset_pk>\d+)/imports", DatasetImportsViewSet, basename="dataset-import")
 router.register("imports", DatasetImportViewSet, basename="import")
 router.register("prediction-imports", PredictionImportViewSet, basename="prediction-import")
+router.register("inference/checkpoints", CheckpointViewSet, basename="checkpoint")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,

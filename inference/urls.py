@@ -1,11 +1,12 @@
 """Pages of inference: trying one image, batches, datasets, and the history of jobs."""
 
-from django.urls import path
+from django.urls import include, path
 
 from inference.views import downloads, job_pages, pictures, starting, try_it
 
 app_name = "inference"
 urlpatterns = [
+    path("", include("inference.checkpoint_urls")),
     path("projects/<slug:slug>/inference/", try_it.try_it, name="try"),
     path("projects/<slug:slug>/inference/batch/", starting.batch_new, name="batch_new"),
     path("projects/<slug:slug>/inference/dataset/", starting.dataset_new, name="dataset_new"),

@@ -84,6 +84,16 @@ PAGES = {
     "accounts:invitation_decline": Row("invitation", post="login 302 404 404 404 404"),
     "overview": Row("project", get=SEE),
     "jump": Row(get=ALL),
+    "inference:checkpoints": Row("project", get=SEE),
+    "inference:checkpoint_new": Row("project", get=EDIT, post=EDIT_422),
+    "inference:checkpoint": Row("checkpoint", get=SEE),
+    # For the server's administrators who are members too; nobody of the table is both.
+    "inference:checkpoint_trust": Row("checkpoint", post="login 404 403 403 403 404"),
+    "inference:checkpoint_delete": Row("checkpoint", post=EDIT_DO),
+    "inference:checkpoint_export": Row("checkpoint", post=EDIT_DO),
+    "inference:export_file": Row("checkpoint_export", get=SEE),
+    "inference:export_register": Row("checkpoint_export", post=EDIT_DO),
+    "inference:export_cancel": Row("checkpoint_export", post=EDIT_DO),
     "datasets:list": Row("project", get=SEE),
     "datasets:new": Row("project", get=EDIT, post=EDIT_DO, body={"name": "Owls", "task_type": "detection"}),
     "datasets:settings": Row("dataset", get=EDIT, post=EDIT_DO, body={"name": "Owls"}),
@@ -176,6 +186,8 @@ API = {
         ]
     },
     # Editors make jobs; without a project they make them in their own.
+    "checkpoint-list": api(get=API_ALL, post="401 400 400 400 400 400"),
+    "checkpoint-detail": api("checkpoint", get=API_SEE, delete=API_DELETE),
     "training-jobs": api(get=API_ALL, post=API_MAKE, body={"project": "birds", "job_id": "weekly"}),
     "training-job": api("job_id", get=API_SEE, patch=API_EDIT, delete=API_DELETE, body={"name": "Weekly"}),
     # Whoever may not see the job makes one of that id in a project of their own.

@@ -12,12 +12,13 @@ from PIL import Image
 from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
 from inference.models import InferenceJob, InferenceResult
+from inference.models import CheckpointExport
 from predictions.models import JobToken, PredictionImport, PredictionSet, TextPrediction
 from tests.access_table import PEOPLE
 from tests.factories import (
     make_annotation,
     make_category,
-    make_checkpoint_row,
+    make_checkpoint,
     make_dataset,
     make_firing,
     make_predicted_object,
@@ -54,11 +55,13 @@ class World:
         make_firing(training, 1)
         text = TextPrediction.objects.get(sample_index=0)
         job_token, _ = JobToken.issue(training, admin, "training", 30)
-        checkpoint = make_checkpoint_row(project, training)
+        checkpoint = make_checkpoint(project)
         inference = InferenceJob.objects.create(project=project, checkpoint=checkpoint, kind="single", created_by=editor)
         result = InferenceResult.objects.create(
             job=inference, position=0, name="a.png", image=self.store_image(), image_format="PNG", width=8, height=6
         )
+        checkpoint = make_checkpoint(project, job=training, file=self.store_weights())
+        export = CheckpointExport.objects.create(checkpoint=checkpoint, format="onnx", file=self.store_weights())
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
             prediction_job, upload, membership, training, text, PredictionSet.objects.get(), Group.objects.create(name="staff"), viewer,
@@ -75,6 +78,8 @@ class World:
             "project_invitation": {"slug": project.slug, "pk": invitation.pk},
             "token": {"pk": token.pk},
             "training": {"pk": training.pk},
+            "checkpoint": {"pk": checkpoint.pk},
+            "checkpoint_export": {"pk": export.pk},
             "training_token": {"pk": training.pk, "token_pk": job_token.pk},
             "training_item": {"pk": training.pk, "key": text.item.key},
             "job_id": {"job_id": training.job_id},
@@ -102,6 +107,10 @@ class World:
     @staticmethod
     def store_rejects() -> str:
         return default_storage.save("rejects.jsonl", ContentFile(b"{}\n"))
+
+    @staticmethod
+    def store_weights() -> str:
+        return default_storage.save("weights.onnx", ContentFile(b"weights"))
 
     def client(self, person: str) -> Client:
         client = Client()
