@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFilesSent
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions, pagination, status
@@ -17,6 +17,8 @@ from evaluation.alerts import TestRefused
 from evaluation.comparison import UnknownMetric
 from evaluation.gates import RunRefused
 from inference.checkpoints import CheckpointRefused, NoSuchCheckpoint
+from inference.jobs import JobEnded
+from inference.requests import RequestRefused, RequestTooLarge
 from predictions.curation import SetConflict
 from predictions.prediction_sets import SetRefused
 from predictions.set_files import Problem, SetFileRefused
@@ -40,6 +42,12 @@ REMEDIES = {
 REFUSALS: list[tuple[type[Exception], int]] = [
     (TooLarge, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
     (RequestDataTooBig, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
+    (NoSuchCheckpoint, status.HTTP_404_NOT_FOUND),
+    (CheckpointRefused, status.HTTP_400_BAD_REQUEST),
+    (TooManyFilesSent, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
+    (RequestTooLarge, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
+    (JobEnded, status.HTTP_409_CONFLICT),
+    (RequestRefused, status.HTTP_400_BAD_REQUEST),
     (NoRoom, status.HTTP_507_INSUFFICIENT_STORAGE),
     (UploadRefused, status.HTTP_409_CONFLICT),
     (ImportConflict, status.HTTP_409_CONFLICT),
@@ -66,6 +74,7 @@ class Refused(exceptions.APIException):
         super().__init__(f"{refusal} ({where})" if where else str(refusal))
         self.status_code, self.remedy = status_code, getattr(refusal, "remedy", "")
         self.problems: list[Problem] = getattr(refusal, "problems", [])
+        self.files: dict[str, str] = getattr(refusal, "files", {})
 
 
 class CursorPagination(pagination.CursorPagination):
@@ -92,11 +101,14 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         return response
     remedy = getattr(error, "remedy", None) or REMEDIES.get(response.status_code, "Read the API's documentation at /api/docs/.")
     errors = list(_field_errors(error.detail)) if isinstance(error, exceptions.ValidationError) else _row_errors(error)
+    errors += [{"field": name, "reason": reason, "code": "invalid"} for name, reason in getattr(error, "files", {}).items()]
     response.data = {
         "type": "about:blank",
         "title": HTTPStatus(response.status_code).phrase,
         "status": response.status_code,
-        "detail": "; ".join(item["reason"] for item in errors) if errors else str(error.detail),
+        "detail": "; ".join(item["reason"] for item in errors)
+        if isinstance(error, exceptions.ValidationError)
+        else str(error.detail),
         "remedy": remedy,
         "errors": errors,
     }

@@ -11,6 +11,7 @@ from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
 from evaluation import gates_api as gates
 from evaluation.alerts_api import AlertViewSet, ChannelViewSet, RuleViewSet
 from evaluation.api import CompareView
+from inference import jobs_api as inference
 from inference.checkpoints_api import CheckpointViewSet
 from predictions import training_api as training
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
@@ -60,6 +61,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("gates/<str:name>/", gates.GateView.as_view(), name="gate-detail"),
     path("gates/<str:name>/check/", gates.GateCheckView.as_view(), name="gate-check"),
     path("gates/<str:name>/checks/", gates.GateChecksView.as_view(), name="gate-checks-list"),
+    path("inference/single/", inference.SingleView.as_view(), name="inference-single"),
+    path("inference/batch/", inference.BatchView.as_view(), name="inference-batch"),
+    path("inference/jobs/", inference.JobListView.as_view(), name="inference-jobs"),
+    path("inference/jobs/<int:pk>/", inference.JobView.as_view(), name="inference-job"),
+    path("inference/jobs/<int:pk>/results/", inference.ResultsView.as_view(), name="inference-results"),
+    path("inference/jobs/<int:pk>/cancel/", inference.CancelView.as_view(), name="inference-cancel"),
     path("schema/", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
 ]

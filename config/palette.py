@@ -96,6 +96,7 @@ def _pages(request: HttpRequest, words: list[str]) -> Iterator[Place]:
             ("dataset", f"Datasets of {project}", reverse("datasets:list", args=[project.slug])),
             ("check", f"Sets of {project}", reverse("sets:list", args=[project.slug])),
             ("chart", f"Training in {project}", reverse("training:list", args=[project.slug])),
+            ("image", f"Try an image in {project}", reverse("inference:try", args=[project.slug])),
             ("compare", f"Compare runs of {project}", reverse("compare:compare", args=[project.slug])),
             ("alert", f"Alerts of {project}", reverse("alerts:list", args=[project.slug])),
             ("shield", f"Gates of {project}", reverse("gates:list", args=[project.slug])),

@@ -21,6 +21,7 @@ IMAGES_PER_CHUNK = 32
 # Of one request; more come as an archive.
 MOST_IMAGES = 2_000
 RUN_NAME_LENGTH = 120
+REMEDY = "Leave out what is named, and send the rest again."
 REASONS = {
     "not_an_image": "This is not an image that can be read: JPEG, PNG, WebP, GIF, BMP or TIFF.",
     "image_too_large": "The image has too many pixels for this server",
@@ -30,13 +31,17 @@ REASONS = {
 class RequestRefused(Exception):
     """What cannot be run: why and how to mend it; where files are to blame, why by file name."""
 
-    def __init__(self, message: str, remedy: str = "", files: dict[str, str] | None = None, *, too_large: bool = False) -> None:
+    def __init__(self, message: str, remedy: str = "", files: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.message, self.remedy, self.files, self.too_large = message, remedy, files or {}, too_large
+        self.message, self.remedy, self.files = message, remedy, files or {}
 
     def in_words(self) -> str:
         told = "; ".join(f"{name}: {reason}" for name, reason in self.files.items())
         return " ".join(part for part in (self.message, told, self.remedy) if part)
+
+
+class RequestTooLarge(RequestRefused):
+    """More files, or more pixels, than this server takes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,9 @@ def checked_settings(given: dict[str, Any]) -> dict[str, Any]:
 def inspected(images: Sequence[NewImage]) -> list[NewImage]:
     """With their formats by content; only headers are read. Raises RequestRefused, which names every file that is none."""
     if len(images) > MOST_IMAGES:
-        raise RequestRefused(
+        raise RequestTooLarge(
             f"{len(images):,} images are more than one request may hold ({MOST_IMAGES:,}).",
             "Send them as one ZIP, or in parts.",
-            too_large=True,
         )
     found, wrong, too_large = [], {}, False
     for image in images:
@@ -83,9 +87,7 @@ def inspected(images: Sequence[NewImage]) -> list[NewImage]:
             found.append(NewImage(clean_file_name(image.name), image.path, info.image_format))
     if wrong:
         count = "A file" if len(wrong) == 1 else f"{len(wrong)} of {len(images)} files"
-        raise RequestRefused(
-            f"{count} cannot be taken.", "Leave them out, and send the rest again.", wrong, too_large=too_large
-        )
+        raise (RequestTooLarge if too_large else RequestRefused)(f"{count} cannot be taken.", REMEDY, wrong)
     return found
 
 
@@ -228,7 +230,7 @@ def _copied(row: InferenceResult, copy: InferenceJob) -> InferenceResult:
     image = ""
     if row.image:
         with default_storage.open(row.image) as file:
-            image = default_storage.save(f"inference/{copy.pk}/{row.image.partition('/')[2].partition('/')[2]}", file)
+            image = default_storage.save(f"{folder_of(copy.pk).name}/{row.position:07}{Path(row.image).suffix}", file)
     return InferenceResult(
         position=row.position, name=row.name, image=image, image_format=row.image_format, sample_id=row.sample_id
     )

@@ -183,6 +183,22 @@ PAGES = {
     "compare:retry": Row("comparison", post="login 404 302 302 302 404"),
     "compare:worst": Row("predictionrun", get=SEE),
     "compare:unsteady": Row("training", get=SEE),
+    "inference:try": Row("project", get=SEE, post=EDIT_422),
+    "inference:batch_new": Row("project", get=EDIT, post=EDIT_422),
+    "inference:dataset_new": Row("project", get=EDIT, post=EDIT_422),
+    "inference:list": Row("project", get=SEE),
+    "inference:job": Row("inference", get=SEE),
+    "inference:answer": Row("inference", get=SEE),
+    # No checkpoint is named.
+    "inference:beside": Row("inference", post="login 404 403 404 404 404"),
+    **{f"inference:{name}": Row("inference", post=EDIT_DO) for name in ("cancel", "repeat", "delete")},
+    "inference:download": Row("inference_download", get=SEE),
+    "inference:result": Row("inference_result", get=SEE),
+    "inference:image": Row("inference_result", get=SEE),
+    "inference:thumb": Row("inference_thumb", get=SEE),
+    "inference:picture": Row("inference_result", get=SEE),
+    # No dataset is named.
+    "inference:keep": Row("inference_result", post="login 404 403 404 404 404"),
 }
 
 # Uploads speak tus; the metadata names the file a.json and the project birds, in base64.
@@ -284,6 +300,13 @@ API = {
     "gate-detail": api("named_gate", get=API_SEE, patch=API_EDIT, delete=API_DELETE, body={"least_items": 5}),
     "gate-check": api("named_gate", post=API_EDIT, body={"job_id": "nightly"}),
     "gate-checks-list": api("named_gate", get=API_SEE),
+    # Without an image or a checkpoint these are told what is missing.
+    "inference-single": api(post="401 400 400 400 400 400"),
+    "inference-batch": api(post="401 400 400 400 400 400"),
+    "inference-jobs": api(get=API_ALL, post="401 400 400 400 400 400"),
+    "inference-job": api("inference", get=API_SEE, delete=API_DELETE),
+    "inference-results": api("inference", get=API_SEE),
+    "inference-cancel": api("inference", post=API_ACCEPT),
     "datasets:uploads": api(post=API_MAKE, headers=NEW_UPLOAD),
     # The upload is the editor's, and nobody else's.
     "datasets:upload": api("upload", patch="401 404 404 415 404 404", delete="401 404 404 204 404 404", headers=TUS),

@@ -13,7 +13,7 @@ from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
 from evaluation.gates import check as check_gate
 from evaluation.models import Comparison
-from inference.models import CheckpointExport
+from inference.models import CheckpointExport, InferenceJob, InferenceResult
 from predictions import curation
 from predictions.models import JobToken, PredictionImport, TextPrediction
 from tests.access_table import PEOPLE
@@ -74,6 +74,10 @@ class World:
         item = curation.begin_draft(golden).items.first()
         checkpoint = make_checkpoint(project, job=training, file=self.store_weights())
         export = CheckpointExport.objects.create(checkpoint=checkpoint, format="onnx", file=self.store_weights())
+        inference = InferenceJob.objects.create(project=project, checkpoint=checkpoint, kind="single", created_by=editor)
+        result = InferenceResult.objects.create(
+            job=inference, position=0, name="a.png", image=self.store_image(), image_format="PNG", width=8, height=6
+        )
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
             prediction_job, upload, membership, channel, rule, alert, gate, training, text, golden, item.version, item, Group.objects.create(name="staff"), viewer,
@@ -102,6 +106,10 @@ class World:
             "set_item": {"pk": golden.pk, "item_pk": item.pk},
             "set_items": {"pk": golden.pk, "version": "1"},
             "draft_item": {"pk": golden.pk, "key": item.key},
+            "inference": {"pk": inference.pk},
+            "inference_download": {"pk": inference.pk, "form": "csv"},
+            "inference_result": {"pk": result.pk},
+            "inference_thumb": {"pk": result.pk, "size": 160},
             "thumb": {"pk": sample.pk, "size": 160},
             "sample_page": {"pk": dataset.pk, "sample_pk": sample.pk},
             "in_dataset": {"dataset_pk": dataset.pk},
