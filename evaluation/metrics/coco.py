@@ -4,13 +4,13 @@ The engine gets normalised input: ids counted from one, no gaps, all images of t
 pycocotools' (tested). Where COCO writes -1 nothing is defined, and None stands here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from evaluation.metrics.columns import Floats, Predictions, Scene, Truth
+from evaluation.metrics.columns import Floats, Ints, Predictions, Scene, Truth
 from evaluation.metrics.overlaps import as_rle, sigmas_for
 
 IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -31,6 +31,7 @@ class CocoProtocol:
 class CocoFigures:
     """`summary` by COCO's names (AP, AP50, ..., ARl). `precision` is [IoUs, 101 recalls, categories, areas], -1 where undefined,
     `recall` [IoUs, categories, areas], both at the most detections; `scores` the confidence at each point of `precision`.
+    `slices` holds the summary of each slice that was asked for.
     """
 
     summary: dict[str, float | None]
@@ -38,6 +39,7 @@ class CocoFigures:
     recall: Floats
     scores: Floats
     protocol: CocoProtocol
+    slices: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     def average_precision(self, category: int, iou: float | None = None, area: str = "all") -> float | None:
         """Of one category; at one IoU, or averaged over all of the protocol. None where it has no object of that area."""
@@ -57,9 +59,14 @@ class CocoFigures:
 
 
 def figures(
-    scene: Scene, truth: Truth, predictions: Predictions, kind: str, protocol: CocoProtocol | None = None
+    scene: Scene,
+    truth: Truth,
+    predictions: Predictions,
+    kind: str,
+    protocol: CocoProtocol | None = None,
+    slices: Mapping[str, Ints] | None = None,
 ) -> CocoFigures:
-    """`kind` is what is compared: `bbox`, `segm` or `keypoints`."""
+    """`kind` is what is compared: `bbox`, `segm` or `keypoints`. `slices` names sets of images by position."""
     import hotcoco
 
     protocol = protocol or (
@@ -77,9 +84,19 @@ def figures(
     evaluation.accumulate()
     found: Any = evaluation.eval
     precision, recall, scores = (np.asarray(found[name]) for name in ("precision", "recall", "scores"))
-    return CocoFigures(
-        _summary(kind, protocol, precision, recall), precision[..., -1], recall[..., -1], scores[..., -1], protocol
-    )
+    of_slices = _sliced(evaluation, slices or {})
+    summary = _summary(kind, protocol, precision, recall)
+    return CocoFigures(summary, precision[..., -1], recall[..., -1], scores[..., -1], protocol, of_slices)
+
+
+def _sliced(evaluation: Any, slices: Mapping[str, Ints]) -> dict[str, dict[str, float | None]]:
+    if not slices:
+        return {}
+    found = evaluation.slice_by({name: (images + 1).tolist() for name, images in slices.items()})
+    return {
+        name: {metric: value if value > -1 else None for metric, value in found[name].items() if isinstance(value, float)}
+        for name in slices
+    }
 
 
 def _without_small(areas: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
