@@ -57,6 +57,9 @@ app.conf.update(
     beat_schedule={
         "ring-forgotten-jobs": {"task": "datasets.tasks.ring_forgotten_jobs", "schedule": 30.0},
         "sweep-uploads": {"task": "datasets.tasks.sweep_uploads", "schedule": 3600.0},
+        "sweep-inference-files": {
+            "task": "inference.tasks.sweep_files", "schedule": 3600.0, "options": {"queue": "cpu"},
+        },
     },
 )
 app.autodiscover_tasks()

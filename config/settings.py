@@ -49,6 +49,7 @@ MAX_ARCHIVE_BYTES = env.integer("TOUCHSTONE_MAX_ARCHIVE_MB", 50_000, minimum=1) 
 MAX_ARCHIVE_FILES = env.integer("TOUCHSTONE_MAX_ARCHIVE_FILES", 1_000_000, minimum=1)
 MAX_IMAGE_PIXELS = env.integer("TOUCHSTONE_MAX_IMAGE_MEGAPIXELS", 100, minimum=1) * 1_000_000
 SYNC_IMPORT_BYTES = env.integer("TOUCHSTONE_SYNC_IMPORT_MB", 5) * 1024**2
+INFERENCE_DEVICE = env.text("TOUCHSTONE_DEVICE", "auto")
 SIGNUP_OPEN = env.boolean("TOUCHSTONE_SIGNUP", False)
 
 # --- Parts -----------------------------------------------------------------------------------------------------------
@@ -196,6 +197,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+# Of one form: a batch of images comes as so many files.
+DATA_UPLOAD_MAX_NUMBER_FILES = 2_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024**2
 FILE_UPLOAD_HANDLERS = ["datasets.receiving.ReceivedFileHandler"]
 

@@ -9,11 +9,11 @@ from django.core.files import File
 from django.core.files.storage import FileSystemStorage, default_storage
 
 
-class ImageFolder:
-    """The storage folder of one attempt of one import, so that a failed attempt can be removed whole."""
+class StoredFolder:
+    """A folder of the storage that is filled by one piece of work, so that it can be removed whole."""
 
-    def __init__(self, dataset: int, job: int, attempt: int) -> None:
-        self.name = f"images/{dataset}/{job}-{attempt}"
+    def __init__(self, name: str) -> None:
+        self.name = name
         self._count = 0
 
     def put(self, path: Path) -> str:
@@ -30,6 +30,13 @@ class ImageFolder:
 
     def remove(self) -> None:
         remove_folder(self.name)
+
+
+class ImageFolder(StoredFolder):
+    """That of one attempt of one import."""
+
+    def __init__(self, dataset: int, job: int, attempt: int) -> None:
+        super().__init__(f"images/{dataset}/{job}-{attempt}")
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -7,7 +7,6 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from datasets.models import Job, JobStatus
-from datasets.models.jobs import MAX_ATTEMPTS
 
 log = logging.getLogger("touchstone.jobs")
 
@@ -22,10 +21,10 @@ def ring_forgotten() -> int:
 
 def _ring(table: type[Job], bell: Callable[[int], object]) -> int:
     jobs = table._default_manager.forgotten()
-    jobs.filter(status=JobStatus.RUNNING, attempts__gte=MAX_ATTEMPTS).update(
+    jobs.filter(status=JobStatus.RUNNING, attempts__gte=table.most_attempts).update(
         status=JobStatus.FAILED,
         finished_at=timezone.now(),
-        error=f"The worker was lost {MAX_ATTEMPTS} times while it ran this. Nothing was stored. Is there memory enough?",
+        error=f"The worker was lost {table.most_attempts} times while it ran this. Nothing was stored. Is there memory enough?",
     )
     found = list(jobs.values_list("pk", "status"))
     for key, status in found:

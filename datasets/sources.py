@@ -59,7 +59,7 @@ def server_path(text: str) -> Path:
 @contextmanager
 def opened(job: ImportJob, progress: Progress) -> Iterator[Path]:
     """The file or folder that the job imports; a ZIP archive is unpacked into a scratch folder for as long as it takes."""
-    with _unpacked_or_itself(job.upload, job.source_path, job.source_name, progress) as path:
+    with unpacked_or_itself(job.upload, job.source_path, job.source_name, progress) as path:
         yield path
 
 
@@ -71,7 +71,7 @@ def records(job: DatasetImport, heartbeat: Heartbeat, problems: ProblemLog) -> I
         images = path if path.is_dir() else None  # file names are looked up below a folder or an unpacked archive
         if job.images_path or job.images_upload:
             name = job.images_upload.file_name if job.images_upload else job.images_path
-            images = stack.enter_context(_unpacked_or_itself(job.images_upload, job.images_path, name, heartbeat.progress))
+            images = stack.enter_context(unpacked_or_itself(job.images_upload, job.images_path, name, heartbeat.progress))
         key = job.importer or importers.sniff(path)
         source = Source(
             path=path,
@@ -86,7 +86,8 @@ def records(job: DatasetImport, heartbeat: Heartbeat, problems: ProblemLog) -> I
 
 
 @contextmanager
-def _unpacked_or_itself(upload: Upload | None, path_text: str, name: str, progress: Progress) -> Iterator[Path]:
+def unpacked_or_itself(upload: Upload | None, path_text: str, name: str, progress: Progress) -> Iterator[Path]:
+    """An upload, or a path on the server, by its name; a ZIP archive is unpacked for as long as it takes."""
     if not upload and not path_text:
         raise ImportRefused("The uploaded file is gone.", where=name, remedy="Upload it again.")
     path = upload.path if upload else Path(path_text)

@@ -53,6 +53,9 @@ class Job(models.Model):
     heartbeat_at = models.DateTimeField(null=True, editable=False)
     finished_at = models.DateTimeField(null=True, editable=False)
 
+    # How often a worker may be lost with it before it fails.
+    most_attempts = MAX_ATTEMPTS
+
     objects = JobQuerySet.as_manager()
 
     class Meta:

@@ -24,5 +24,11 @@ def adapter(framework: str) -> type[Adapter]:
     if where is None:
         raise AdapterError(f"There is no adapter '{framework}'.", f"Known are {', '.join(sorted(known()))}.")
     module, _, name = where.partition(":")
-    found: type[Adapter] = getattr(import_module(module), name)
+    try:
+        found: type[Adapter] = getattr(import_module(module), name)
+    except ImportError as error:
+        raise AdapterError(
+            f"The adapter '{framework}' needs the package {error.name}, which is not installed here.",
+            "Install requirements-inference.txt where the workers of the queue 'gpu' run.",
+        ) from error
     return found

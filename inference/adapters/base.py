@@ -25,12 +25,18 @@ class AdapterError(Exception):
 
 @dataclass(frozen=True)
 class CheckpointSpec:
-    """What is known of the weights before they are loaded; empty where the file itself must tell."""
+    """What is known of the weights before they are loaded; empty where the file itself must tell.
+
+    `trusted`: an administrator vouches for this very file, so that loading may run what it asks for. `deterministic`: the same
+    bits each time, at the price of speed: full precision and no choice of algorithms by measuring.
+    """
 
     architecture: str = ""
     task_type: str = ""
     class_names: tuple[str, ...] = ()
     preprocessing: dict[str, Any] = field(default_factory=dict)
+    trusted: bool = False
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,14 @@ class Adapter(ABC):
 
     def infer_single(self, image: Image, settings: InferenceSettings = DEFAULTS) -> InferenceResult:
         return self.infer_batch([image], settings)[0]
+
+    def torch_module(self) -> Any:
+        """The torch module that `forward` runs, for exports and Grad-CAM. Raises AdapterError where there is none."""
+        raise AdapterError(f"The adapter '{self.framework}' has no torch module.", "Use the checkpoint it was exported from.")
+
+    def input_tensor(self, prepared: Sequence[Any]) -> Any:
+        """The float tensor [images, 3, height, width] that `torch_module` takes, of prepared images of one shape."""
+        raise AdapterError(f"The adapter '{self.framework}' has no torch module.", "Use the checkpoint it was exported from.")
 
     def close(self) -> None:  # noqa: B027 - most have nothing to give back
         """Give memory back; the adapter is not used afterwards."""

@@ -1,13 +1,18 @@
 """A checkpoint on images: the job, split into chunks that several workers share."""
 
+from dataclasses import fields
 from typing import Self
 
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Project, User
-from datasets.models import Dataset, Job, JobQuerySet, Split
+from datasets.models import Dataset, Job, JobQuerySet, Split, Upload
+from inference.adapters.base import InferenceSettings
 from predictions.models import Checkpoint, PredictionRun
+
+MANY = 30_000
 
 
 class InferenceKind(models.TextChoices):
@@ -34,12 +39,23 @@ class InferenceJob(Job):
     dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     split = models.ForeignKey(Split, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     run = models.ForeignKey(PredictionRun, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", editable=False)
+    upload = models.ForeignKey(
+        Upload,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="A ZIP of images, unpacked by the work.",
+    )
     settings = models.JSONField(default=dict, blank=True, help_text="Confidence, IoU and the rest that was asked for.")
     image_count = models.PositiveIntegerField(default=0, editable=False)
     done_count = models.PositiveIntegerField(default=0, editable=False)
     failed_count = models.PositiveIntegerField(default=0, editable=False)
     device = models.CharField(max_length=80, blank=True, editable=False, help_text="What it ran on.")
     batch_size = models.PositiveIntegerField(null=True, editable=False, help_text="As measured when the weights were loaded.")
+
+    # Its chunks count theirs: a job of days outlives many workers.
+    most_attempts = MANY
 
     objects = InferenceJobQuerySet.as_manager()
 
@@ -52,6 +68,20 @@ class InferenceJob(Job):
 
     def get_absolute_url(self) -> str:
         return reverse("inference:job", args=[self.pk])
+
+    @property
+    def asked(self) -> InferenceSettings:
+        """The settings of the answers: what was asked for, the rest as usual."""
+        known = {field.name for field in fields(InferenceSettings)}
+        return InferenceSettings(**{name: value for name, value in self.settings.items() if name in known})
+
+    @property
+    def images_per_second(self) -> float | None:
+        """At the pace so far, or as it was."""
+        if not self.started_at or not self.progress_done:
+            return None
+        seconds = ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
+        return self.progress_done / seconds if seconds > 0 else None
 
 
 class ChunkStatus(models.TextChoices):
@@ -71,6 +101,7 @@ class InferenceChunk(models.Model):
     last = models.PositiveIntegerField()
     status = models.CharField(max_length=10, choices=ChunkStatus, default=ChunkStatus.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
+    done_count = models.PositiveIntegerField(default=0, help_text="Of a running chunk: images so far, not stored yet.")
     heartbeat_at = models.DateTimeField(null=True)
 
     class Meta:

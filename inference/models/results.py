@@ -24,6 +24,7 @@ class InferenceResult(models.Model):
     position = models.PositiveIntegerField()
     name = models.CharField(max_length=500, help_text="The file's own name.")
     image = models.CharField(max_length=500, blank=True, help_text="Name in the file storage; empty for a dataset's images.")
+    image_format = models.CharField(max_length=8, blank=True, help_text="By content.")
     sample = models.ForeignKey(Sample, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     state = models.CharField(max_length=10, choices=ResultState, default=ResultState.WAITING)
     error = models.CharField(max_length=500, blank=True)

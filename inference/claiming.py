@@ -1,0 +1,81 @@
+"""Which chunks a worker takes: by one statement, so that no two take the same, and those of a dead worker are taken anew."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from datasets.models import JobStatus
+from datasets.runner import Heartbeat
+from inference.models import ChunkStatus, InferenceChunk, InferenceJob
+
+STALE_AFTER = timedelta(seconds=30)
+MAX_ATTEMPTS = 3
+TAKE = """
+UPDATE inference_inferencechunk SET status = 'running', attempts = attempts + 1, heartbeat_at = %(now)s, done_count = 0
+WHERE id IN (
+    SELECT chunk.id FROM inference_inferencechunk AS chunk JOIN inference_inferencejob AS job ON job.id = chunk.job_id
+    WHERE job.id = %(job)s AND job.status = 'running' AND job.attempts = %(attempts)s
+      AND (chunk.status = 'pending' OR (chunk.status = 'running' AND chunk.heartbeat_at < %(stale)s))
+    ORDER BY chunk.first LIMIT %(most)s FOR UPDATE OF chunk SKIP LOCKED
+)
+RETURNING id, first, last, attempts
+"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Chunks of a job that are this worker's until its heart stops."""
+
+    job: InferenceJob
+    chunks: list[InferenceChunk]
+
+    @property
+    def positions(self) -> list[int]:
+        return [position for chunk in self.chunks for position in range(chunk.first, chunk.last + 1)]
+
+
+def take(job: InferenceJob, most: int) -> Claim | None:
+    """The next chunks of a running job, or None where nobody need do anything now."""
+    now = timezone.now()
+    values = {"now": now, "stale": now - STALE_AFTER, "job": job.pk, "attempts": job.attempts, "most": most}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(TAKE, values)
+        rows = sorted(cursor.fetchall(), key=lambda row: row[1])
+    chunks = [InferenceChunk(id=key, job=job, first=first, last=last, attempts=tries) for key, first, last, tries in rows]
+    return Claim(job, chunks) if chunks else None
+
+
+def has_more(job: InferenceJob) -> bool:
+    return job.chunks.filter(status=ChunkStatus.PENDING).exists()
+
+
+class ClaimHeartbeat(Heartbeat):
+    """Keeps the claim and its job alive, and the job's progress as far as all its workers are."""
+
+    def __init__(self, claim: Claim) -> None:
+        super().__init__(claim.job)
+        self.claim = claim
+        self.is_storing = False
+
+    def _beat(self) -> None:
+        """Statement by statement: whoever stores answers locks the job and then its chunks, and must not meet us half way."""
+        now = timezone.now()
+        first, *others = self.claim.chunks
+        running = InferenceChunk.objects.filter(job=self.job, status=ChunkStatus.RUNNING)
+        alive = running.filter(pk=first.pk, attempts=first.attempts).update(heartbeat_at=now, done_count=self.done)
+        running.filter(pk__in=[chunk.pk for chunk in others]).update(heartbeat_at=now)
+        jobs = InferenceJob.objects.filter(pk=self.job.pk, status=JobStatus.RUNNING, attempts=self.job.attempts)
+        mine = jobs.update(heartbeat_at=now, progress_done=F("done_count") + F("failed_count") + _under_way(), stage="")
+        # A chunk that is completed no longer beats: its answers are being stored at this moment.
+        is_lost = not mine or not (alive or self.is_storing)
+        self.is_cancelled = is_lost and InferenceJob.objects.filter(pk=self.job.pk).exists()
+
+
+def _under_way() -> Any:
+    running = InferenceChunk.objects.filter(job=OuterRef("pk"), status=ChunkStatus.RUNNING).order_by()
+    return Coalesce(Subquery(running.values("job").annotate(n=Sum("done_count")).values("n")), 0)

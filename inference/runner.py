@@ -1,0 +1,187 @@
+"""The work of a worker for models: take some chunks of a job, run them, store them with their completion. No Celery here."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings as configured
+from django.core.files.storage import default_storage
+from django.db import transaction
+
+from datasets.importers.image_files import image_paths
+from datasets.importers.problems import ImportRefused
+from datasets.models import JobStatus
+from datasets.runner import Heartbeat, JobCancelled
+from datasets.sources import unpacked_or_itself
+from inference import checkpoints, storing
+from inference.adapters.base import Adapter, AdapterError, InferenceSettings
+from inference.claiming import MAX_ATTEMPTS, Claim, ClaimHeartbeat, has_more, take
+from inference.engine import Answer, Picture, Plan, answers
+from inference.loaded import LoadedCheckpoints
+from inference.models import InferenceJob, InferenceKind, InferenceResult
+from inference.requests import IMAGES_PER_CHUNK, NewImage, RequestRefused, add_images
+from inference.tuning import Tunings, default_plan
+
+log = logging.getLogger("touchstone.inference")
+
+# How long a worker is away with one claim: what a single image waits for, and what is done anew after a worker's death.
+SECONDS_PER_CLAIM = 2.0
+MOST_CHUNKS = 64
+# A batch or more is worth measuring for.
+WORTH_MEASURING = 17
+# For the sliders of a single image: everything that a confidence or overlap of theirs could show.
+CANDIDATES_FROM = 0.05
+CANDIDATES_OVERLAP = 0.95
+MOST_CANDIDATES = 300
+PACKAGES = ("torch", "torchvision", "timm", "ultralytics", "onnxruntime", "numpy", "pillow")
+
+loaded = LoadedCheckpoints()
+
+
+def run_some(job_id: int, ring: Callable[[int], object]) -> None:
+    """Begin the job where it waits, and run some of it. `ring` calls for further workers where there is more to do."""
+    job = InferenceJob.objects.select_related("checkpoint__job", "upload", "run", "dataset").filter(pk=job_id).first()
+    if job is None or not (job.claim() or job.status == JobStatus.RUNNING):
+        return
+    try:
+        if job.upload is not None and not job.image_count:
+            _unpack(job)
+        claim = take(job, _chunks_at_once(job))
+        if claim is None:
+            return
+        if has_more(job):
+            ring(job_id)
+        if claim := _without_lost_causes(claim):
+            _run(claim)
+    except JobCancelled:
+        log.info("%s was cancelled, or goes on elsewhere", job)
+    except (AdapterError, ImportRefused, RequestRefused) as refusal:
+        storing.fail(job, " ".join(part for part in (str(refusal), getattr(refusal, "remedy", "")) if part))
+    except Exception as error:
+        log.exception("%s failed", job)
+        storing.fail(job, f"Touchstone itself failed here ({type(error).__name__}: {error}). The log of the worker says more.")
+
+
+def _chunks_at_once(job: InferenceJob) -> int:
+    """As many as take about two seconds, where the pace is known; else one."""
+    rate = job.report.get("facts", {}).get("rate", 0)
+    return max(1, min(MOST_CHUNKS, round(rate * SECONDS_PER_CLAIM / IMAGES_PER_CHUNK)))
+
+
+def _run(claim: Claim) -> None:
+    job = claim.job
+    with ClaimHeartbeat(claim) as heartbeat:
+        adapter = _loaded(job)
+        plan = default_plan(adapter) if job.image_count < WORTH_MEASURING else tunings().plan(adapter, job.checkpoint.sha256)
+        rows = list(job.results.filter(position__in=claim.positions).select_related("sample").order_by("position"))
+        found: list[Answer] = []
+        running = answers(adapter, map(_picture, rows), engine_settings(job), plan, configured.MAX_IMAGE_PIXELS)
+        try:
+            for answer in running:
+                found.append(answer)
+                heartbeat.progress(len(found), len(rows))
+        finally:
+            running.close()
+        heartbeat.is_storing = True
+        samples = {row.position: row.sample_id for row in rows if row.sample_id}
+        storing.store(claim, found, samples, facts(job, adapter, plan))
+
+
+def _without_lost_causes(claim: Claim) -> Claim | None:
+    """What of it can still be tried. Images that have cost too many workers are given up, or the job where nothing is done."""
+    job = claim.job
+    lost = [chunk for chunk in claim.chunks if chunk.attempts > MAX_ATTEMPTS]
+    if not lost:
+        return claim
+    if not job.done_count:
+        error = f"The worker was lost {MAX_ATTEMPTS} times before anything was done. Has its machine memory enough?"
+        storing.fail(job, error)
+        return None
+    error = f"The worker was lost {MAX_ATTEMPTS} times while it had this image and its neighbours at hand."
+    given_up = Claim(job, lost)
+    storing.store(given_up, [Answer(position, error=error) for position in given_up.positions], {}, job.report["facts"])
+    rest = [chunk for chunk in claim.chunks if chunk not in lost]
+    return Claim(job, rest) if rest else None
+
+
+def tunings() -> Tunings:
+    return Tunings(Path(configured.DATA_DIR) / "tunings")
+
+
+def engine_settings(job: InferenceJob) -> InferenceSettings:
+    """What the adapter is asked for: of a single image the candidates, from which pages show what their sliders say."""
+    asked = job.asked
+    if job.kind != InferenceKind.SINGLE:
+        return asked
+    return InferenceSettings(
+        confidence=min(asked.confidence, CANDIDATES_FROM), iou=max(asked.iou, CANDIDATES_OVERLAP), max_objects=MOST_CANDIDATES
+    )
+
+
+def _picture(row: InferenceResult) -> Picture:
+    sample = row.sample
+    name = sample.image if sample else row.image
+    return Picture(row.position, partial(_content, name), upright=sample.exif_applied if sample else True)
+
+
+def _content(name: str) -> bytes:
+    if not name:
+        raise FileNotFoundError
+    with default_storage.open(name) as file:
+        return bytes(file.read())
+
+
+def _devices() -> Any:
+    """Imports torch, which the web process, where jobs are only asked for, never does."""
+    return import_module("inference.devices")
+
+
+def _loaded(job: InferenceJob) -> Adapter:
+    checkpoint = job.checkpoint
+    device = _devices().choose(configured.INFERENCE_DEVICE)
+    return loaded.get((checkpoint.sha256, device), lambda: checkpoints.load(checkpoint, device))
+
+
+def facts(job: InferenceJob, adapter: Adapter, plan: Plan) -> dict[str, Any]:
+    """How the answers were made, so that they can be made again."""
+    checkpoint = job.checkpoint
+    return {
+        "checkpoint": {
+            "id": checkpoint.pk, "name": str(checkpoint), "sha256": checkpoint.sha256, "framework": checkpoint.framework,
+            "architecture": checkpoint.architecture, "epoch": checkpoint.epoch, "step": checkpoint.step,
+        },
+        "task_type": adapter.task_type, "class_names": list(adapter.class_names), "preprocessing": adapter.preprocessing,
+        "settings": vars(job.asked), "device": adapter.device, "device_name": _devices().describe(adapter.device),
+        "dtype": getattr(adapter, "dtype", "float32"), "batch_size": plan.batch_size, "decoders": plan.decoders,
+        "torch_threads": plan.torch_threads, "rate": plan.rate, "versions": versions(),
+    }  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    found = {"touchstone": configured.VERSION}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _unpack(job: InferenceJob) -> None:
+    """The archive's images as rows of the job, once. Raises ImportRefused."""
+    with Heartbeat(job) as heartbeat, unpacked_or_itself(job.upload, "", job.name, heartbeat.progress) as root:
+        if root.is_file():
+            raise ImportRefused(
+                "This is not a ZIP archive.", where=job.name, remedy="Pack the images into a ZIP, or send them."
+            )
+        images = [NewImage(str(path.relative_to(root)), path) for path in image_paths(root)]
+        if not images:
+            raise ImportRefused("The archive holds no images.", where=job.name, remedy="Pack JPEG, PNG, WebP or TIFF files.")
+        with transaction.atomic():
+            if not InferenceJob.objects.filter(pk=job.pk, status=JobStatus.RUNNING, attempts=job.attempts).exists():
+                raise JobCancelled
+            add_images(job, images)
