@@ -11,6 +11,7 @@ from rest_framework.views import exception_handler
 from datasets.importers.problems import ImportRefused
 from datasets.requests import ImportConflict
 from datasets.uploads import NoRoom, TooLarge, UploadRefused
+from evaluation.comparison import UnknownMetric
 from predictions.prediction_sets import SetRefused
 from predictions.training import JobConflict
 
@@ -37,6 +38,7 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (ImportRefused, status.HTTP_400_BAD_REQUEST),
     (JobConflict, status.HTTP_409_CONFLICT),
     (SetRefused, status.HTTP_400_BAD_REQUEST),
+    (UnknownMetric, status.HTTP_400_BAD_REQUEST),
 ]
 
 

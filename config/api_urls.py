@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import ProjectViewSet
 from datasets.api import DatasetViewSet
 from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
+from evaluation.api import CompareView
 from predictions import training_api as training
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
 from predictions.imports_api import PredictionImportViewSet, PredictionsView
@@ -35,6 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("training/jobs/<str:job_id>/sets/", training.SetsView.as_view(), name="training-sets"),
     path("training/jobs/<str:job_id>/progress/", training.ProgressView.as_view(), name="training-progress"),
     path("training/jobs/<str:job_id>/checkpoints/", training.CheckpointsView.as_view(), name="training-checkpoints"),
+    path("training/jobs/<str:job_id>/runs/", training.RunsView.as_view(), name="training-runs"),
     path("training/predictions/", training.PredictionsView.as_view(), name="training-predictions"),
     path("training/predictions/<str:job_id>/", training.PredictionListView.as_view(), name="training-answers"),
     path("training/predictions/<str:job_id>/epochs/", training.EpochsView.as_view(), name="training-epochs"),
@@ -44,6 +46,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         training.SampleTrendView.as_view(),
         name="training-sample-trend",
     ),
+    path("compare/", CompareView.as_view(), name="compare"),
     path("schema/", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
 ]

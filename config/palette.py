@@ -86,6 +86,7 @@ def _pages(request: HttpRequest, words: list[str]) -> Iterator[Place]:
         pages = [
             ("dataset", f"Datasets of {project}", reverse("datasets:list", args=[project.slug])),
             ("chart", f"Training in {project}", reverse("training:list", args=[project.slug])),
+            ("compare", f"Compare runs of {project}", reverse("compare:compare", args=[project.slug])),
             ("members", f"Members of {project}", reverse("accounts:members", args=[project.slug])),
             *pages,
         ]

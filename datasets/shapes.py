@@ -34,6 +34,16 @@ def yolo_to_xywh(centre_x: float, centre_y: float, width: float, height: float, 
     return (centre_x - width / 2) * across, (centre_y - height / 2) * down, width * across, height * down
 
 
+def box_iou(one: Box, other: Box) -> float:
+    """Intersection over union; 0 where the union has no area."""
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    if across <= 0 or down <= 0:
+        return 0.0
+    shared = across * down
+    return shared / (one[2] * one[3] + other[2] * other[3] - shared)
+
+
 def normalise_segmentation(value: Any, width: int | None = None, height: int | None = None) -> Segmentation:
     """Polygons checked, or an RLE with text counts. `width` and `height` are the image's. Raises ValueError in words."""
     if isinstance(value, list):

@@ -1,1 +1,1 @@
-"""How right it was: test runs, metrics, comparisons. Empty so far."""
+"""How right it was: comparisons of runs with their statistics."""

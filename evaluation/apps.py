@@ -3,3 +3,9 @@ from django.apps import AppConfig
 
 class EvaluationConfig(AppConfig):
     name = "evaluation"
+
+    def ready(self) -> None:
+        from datasets import recovery
+        from evaluation.models import Comparison
+
+        recovery.BELLS[Comparison] = "evaluation.tasks.run_comparison"

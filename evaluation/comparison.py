@@ -6,11 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from accounts.models import User
 from evaluation import statistics
 from evaluation.matching import Floats, Ints
 from evaluation.pairing import Pairing, pair
-from evaluation.scores import CONFIDENCE, METRICS, Metric, custom_names, metric_of
+from evaluation.scores import CONFIDENCE, CUSTOM, METRICS, Metric, custom_names, metric_of
 from evaluation.statistics import EQUAL_WITHIN, SIGNIFICANCE, Bootstrap, Interval, Progress
 from predictions import record
 from predictions.models import PredictionRun
@@ -29,7 +28,7 @@ class UnknownMetric(Exception):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Judgement:
     """What one metric says of two runs. Means, difference and interval are over the items that both sides have a value of;
     the difference is candidate minus baseline, whatever the metric's direction.
 
@@ -68,7 +67,15 @@ class Comparison:
     @property
     def decision(self) -> str:
         """`better` or `worse` where chance is no likely reason for the difference (p < 5 %), else `undecided`."""
-        if self.p_value is None or self.p_value >= SIGNIFICANCE or self.is_better is None:
+        return self._decided(self.p_value)
+
+    @property
+    def decision_adjusted(self) -> str:
+        """The same among the metrics or slices that were judged together, by the adjusted p-value."""
+        return self._decided(self.p_value if self.p_adjusted is None else self.p_adjusted)
+
+    def _decided(self, p_value: float | None) -> str:
+        if p_value is None or p_value >= SIGNIFICANCE or self.is_better is None:
             return UNDECIDED
         return DECISIVE_BETTER if self.is_better else DECISIVE_WORSE
 
@@ -136,7 +143,7 @@ def compare(
     tag: str = "",
     confidence: float = CONFIDENCE,
     set_version: int | None = None,
-) -> Comparison:
+) -> Judgement:
     """One metric of two runs, of all shared items or of those with a tag. Raises UnknownMetric."""
     check_metric(baseline, candidate, metric)
     pairing = pair(baseline, candidate, confidence=confidence, set_version=set_version)
@@ -159,15 +166,8 @@ def what_differs(baseline: PredictionRun, candidate: PredictionRun) -> list[str]
     return record.differences(baseline, candidate)
 
 
-def find_run(user: User, pk: int) -> PredictionRun | None:
-    """A completed run, or one of a training, that the user may see."""
-    runs = PredictionRun.objects.visible_to(user).filter(pk=pk)
-    runs = runs.exclude(dataset__isnull=False, status="running")
-    return runs.select_related("project", "dataset", "split", "job", "set_version__prediction_set").first()
-
-
 # --- Judging -------------------------------------------------------------------------------------------------------------------
-def judge(pairing: Pairing, metrics: Sequence[Metric], tag: str = "", progress: Progress | None = None) -> list[Comparison]:
+def judge(pairing: Pairing, metrics: Sequence[Metric], tag: str = "", progress: Progress | None = None) -> list[Judgement]:
     """Each metric over the shared items (with the tag). Of several, the p-values are adjusted by Holm's method."""
     places = pairing.of_tag(tag)
     chosen = [_counted(pairing, metric, tag, places) for metric in metrics]
@@ -184,15 +184,19 @@ def judge(pairing: Pairing, metrics: Sequence[Metric], tag: str = "", progress: 
     return [replace(one, p_adjusted=p_value) for one, p_value in zip(judged, adjusted, strict=True)]
 
 
-def slices(pairing: Pairing, metric: Metric) -> list[Comparison]:
-    """The metric by tag, worst first. Their p-values are adjusted among each other."""
-    judged = [judge(pairing, [metric], tag)[0] for tag in pairing.tags]
+def slices(pairing: Pairing, metric: Metric) -> list[Judgement]:
+    """The metric by tag, worst first."""
+    return worst_first([judge(pairing, [metric], tag)[0] for tag in pairing.tags])
+
+
+def worst_first(judged: Sequence[Judgement]) -> list[Judgement]:
+    """Slices by one metric, their p-values adjusted among each other; what was not scored comes last."""
     adjusted = statistics.holm([one.p_value for one in judged])
     found = [replace(one, p_adjusted=p_value) for one, p_value in zip(judged, adjusted, strict=True)]
     return sorted(found, key=lambda one: (one.difference is None, _gain(one), one.tag))
 
 
-def _gain(one: Comparison) -> float:
+def _gain(one: Judgement) -> float:
     difference = one.difference or 0.0
     return -difference if one.metric.lower_is_better else difference
 
@@ -207,12 +211,12 @@ def _is_weighed(pairing: Pairing, metric: Metric, places: Ints) -> bool:
     return bool(len(weights)) and float(np.ptp(weights)) > 0
 
 
-def _counted(pairing: Pairing, metric: Metric, tag: str, places: Ints) -> Comparison:
+def _counted(pairing: Pairing, metric: Metric, tag: str, places: Ints) -> Judgement:
     """Counts and means; the test comes after."""
     before, after = (side[places] for side in pairing.sides(metric.name))
     known = np.isfinite(before) & np.isfinite(after)
     gains, weights = pairing.gains(metric)[places][known], _weights(pairing, metric, places)[known]
-    found = Comparison(
+    found = Judgement(
         metric, tag, matched=len(places), scored=int(known.sum()),
         only_baseline=len(pairing.only_baseline), only_candidate=len(pairing.only_candidate),
         improved=int((gains > EQUAL_WITHIN).sum()), regressed=int((gains < -EQUAL_WITHIN).sum()),
@@ -233,7 +237,9 @@ def _mean_interval(metric: Metric, values: Floats, weights: Floats) -> Interval 
     """Wilson's of a rate; where items weigh differently, of as many equal ones as say as much (Kish). Student's of other means."""
     if not metric.is_binary:
         found = statistics.mean_interval(values)
-        return (max(0.0, found[0]), min(1.0, found[1])) if found and metric.is_share else found
+        # Student knows no bounds; the scores do, but for those that a trainer sends.
+        is_own = metric.name.startswith(CUSTOM)
+        return (max(0.0, found[0]), min(metric.most, found[1])) if found and not is_own else found
     effective = float(weights.sum() ** 2 / (weights @ weights))
     return statistics.wilson(float(values @ weights / weights.sum()) * effective, effective)
 
@@ -251,14 +257,14 @@ def _bootstraps(pairing: Pairing, metrics: Sequence[Metric], places: Ints, progr
     return found
 
 
-def _by_bootstrap(one: Comparison, found: Bootstrap) -> Comparison:
+def _by_bootstrap(one: Judgement, found: Bootstrap) -> Judgement:
     if found.p_value is None:
         return one
     detectable = statistics.detectable_mean(found.standard_error)
     return replace(one, test=BOOTSTRAP, p_value=found.p_value, interval=found.interval, detectable=detectable)
 
 
-def _by_mcnemar(pairing: Pairing, one: Comparison, places: Ints) -> Comparison:
+def _by_mcnemar(pairing: Pairing, one: Judgement, places: Ints) -> Judgement:
     if not one.scored:
         return one
     before, after = (side[places] for side in pairing.sides(one.metric.name))

@@ -9,8 +9,8 @@ from typing import Any
 from predictions.item_keys import content_key
 
 KNOWN = frozenset(
-    ("sample_index", "item_key", "prompt", "messages", "ground_truth", "prediction", "token_counts", "latency_ms",
-     "finish_reason", "scores", "metadata")
+    ("sample_index", "item_key", "prompt", "messages", "ground_truth", "prediction", "rendered_prompt", "token_counts",
+     "latency_ms", "finish_reason", "scores", "metadata")
 )  # fmt: skip
 LARGEST_INDEX = 2**31 - 1
 LONGEST_KEY = 120
@@ -33,6 +33,7 @@ class Answer:
     prediction: str
     prompt: str | None = None
     messages: list[dict[str, Any]] | None = None
+    rendered_prompt: str | None = None
     references: list[str] | None = None
     scores: dict[str, float] = field(default_factory=dict)
     token_counts: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +66,7 @@ def _parse(index: int, given: Any) -> Answer:
         raise Unfit(f"prediction is longer than {MOST_CHARACTERS:,} characters.")
     prompt, messages = _question(given)
     asked = messages if prompt is None else prompt
+    metadata = _metadata(given)
     own_key = given.get("item_key")
     if own_key is not None and (not isinstance(own_key, str) or not 0 < len(own_key) <= LONGEST_KEY):
         raise Unfit(f"item_key must be a text of 1 to {LONGEST_KEY} characters.")
@@ -78,12 +80,13 @@ def _parse(index: int, given: Any) -> Answer:
         prediction=storable(prediction),
         prompt=prompt,
         messages=messages,
+        rendered_prompt=_rendered_prompt(given.get("rendered_prompt"), prompt, metadata),
         references=_references(given.get("ground_truth")),
         scores=_scores(given.get("scores")),
         token_counts=_object("token_counts", given.get("token_counts")),
         latency_ms=_number("latency_ms", given.get("latency_ms")),
         finish_reason=_short_text("finish_reason", given.get("finish_reason")),
-        metadata=_metadata(given),
+        metadata=metadata,
     )
 
 
@@ -96,6 +99,17 @@ def _question(given: Mapping[str, Any]) -> tuple[str | None, list[dict[str, Any]
     if prompt is not None and messages is not None:
         raise Unfit("Send either prompt or messages, not both.")
     return (None if prompt is None else storable(prompt)), (None if messages is None else storable_json(messages))
+
+
+def _rendered_prompt(value: Any, prompt: str | None, metadata: dict[str, Any]) -> str | None:
+    """What the model read, where that is another text than the prompt. Older clients send it among the metadata."""
+    if value is None and isinstance(metadata.get("rendered_prompt"), str):
+        value = metadata.pop("rendered_prompt")
+    if value is not None and not isinstance(value, str):
+        raise Unfit("rendered_prompt must be a text.")
+    if value is not None and len(value) > MOST_CHARACTERS:
+        raise Unfit(f"rendered_prompt is longer than {MOST_CHARACTERS:,} characters.")
+    return None if value is None or value == prompt else storable(value)
 
 
 def is_conversation(messages: Any) -> bool:

@@ -16,6 +16,7 @@ from accounts.models import Role
 from datasets.access import get_dataset
 from datasets.models import Annotation, Dataset, Sample
 from predictions.models import PredictedObject, PredictionRun
+from predictions.record import RECORDED, as_dict
 from predictions.runs import delete_run
 
 SOURCES = ("ground_truth", "prediction", "all")
@@ -62,10 +63,14 @@ class SampleViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 
 class RunSerializer(serializers.ModelSerializer):
     split = serializers.CharField(source="split.name", default=None, read_only=True, allow_null=True)
+    record = serializers.SerializerMethodField(help_text="How it was made, as far as it is known.")
 
     class Meta:
         model = PredictionRun
-        fields = ["id", "name", "origin", "split", "prediction_count", "skipped_count", "skipped", "created_at"]
+        fields = ["id", "name", "origin", "split", "prediction_count", "skipped_count", "skipped", "record", "created_at"]
+
+    def get_record(self, run: PredictionRun) -> dict[str, Any]:
+        return as_dict(run)
 
 
 @extend_schema_view(
@@ -81,7 +86,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.Destro
     def get_queryset(self) -> QuerySet[PredictionRun]:
         needed = Role.VIEWER if self.request.method in ("GET", "HEAD", "OPTIONS") else Role.EDITOR
         dataset = get_dataset(self.request.user, self.kwargs["dataset_pk"], needed)
-        return PredictionRun.objects.completed().filter(dataset=dataset).select_related("split", "dataset")
+        return PredictionRun.objects.completed().filter(dataset=dataset).select_related(*RECORDED)
 
     def perform_destroy(self, instance: PredictionRun) -> None:
         delete_run(instance)

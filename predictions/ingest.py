@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from datasets.bulk import without_row_triggers
-from predictions import prediction_sets, scoring
+from predictions import prediction_sets, scoring, validators
 from predictions.answers import Answer, parse_answer
 from predictions.models import (
     PredictionRun,
@@ -27,9 +27,10 @@ from predictions.models import (
 from predictions.prediction_sets import NewItem
 from predictions.scoring import UNSCORED, Scores
 from predictions.totals import Totals, bleu_statistics
-from predictions.validators import validate
+from predictions.validators import Budget, Claim, validate
 
 MOST_ROWS = 1_000
+NO_VALIDATORS: list[Any] = []
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class KnownItem(NamedTuple):
     key: str
     prompt: str | None
     references: list[str]
+    validators: list[Any]
+    weight: float
 
 
 @dataclass
@@ -94,7 +97,7 @@ def ingest(job: TrainingJob, firing: Firing, predictions: Sequence[Any]) -> Inge
         if answers:
             version = prediction_sets.version_for_answers(job, firing.prediction_set)
             run, is_new = _locked_run(job, firing, version)
-            _store(run, _matched(run, version, answers, result), result)
+            _store(run, version, _matched(run, version, answers, result), result)
             if is_new:
                 _supersede(run, version)
         _note_firing(job, firing)
@@ -111,6 +114,7 @@ def _locked_run(job: TrainingJob, firing: Firing, version: PredictionSetVersion)
         "origin": RunOrigin.TRAINING,
         "status": RunStatus.COMPLETED,
         "score_version": scoring.VERSION,
+        "validator_version": validators.VERSION,
         "checkpoint": firing.checkpoint,
         "generation_params": dict(firing.generation_params),
         "created_by": job.owner,
@@ -164,11 +168,14 @@ def _items(version: PredictionSetVersion, keys: Collection[str]) -> dict[str, Kn
     """The version's items by key, locked against removal until the answers that point to them are committed."""
     with connection.cursor() as cursor:
         cursor.execute(
-            'SELECT id, key, prompt, "references" FROM predictions_predictionsetitem'
+            'SELECT id, key, prompt, "references", validators, weight FROM predictions_predictionsetitem'
             " WHERE version_id = %s AND key = ANY(%s) FOR KEY SHARE",
             [version.pk, list(keys)],
         )
-        return {row[1]: KnownItem(*row) for row in cursor.fetchall()}
+        return {
+            key: KnownItem(pk, key, prompt, references, NO_VALIDATORS if own == "[]" else json.loads(own), weight)
+            for pk, key, prompt, references, own, weight in cursor.fetchall()
+        }
 
 
 def _places_in_run(run: PredictionRun, items: Mapping[str, KnownItem]) -> dict[str, int]:
@@ -211,9 +218,10 @@ def _reason_against(
     return None
 
 
-def _store(run: PredictionRun, rows: list[Row], result: Ingested) -> None:
+def _store(run: PredictionRun, version: PredictionSetVersion, rows: list[Row], result: Ingested) -> None:
     before = _rows_before(run, rows)
-    _judge(run, rows)
+    _score(rows)
+    _validate(rows, common_validators(run, version), version.pass_threshold)
     # The run is locked, so that what is not there now cannot come between: plain rows go in by COPY.
     (_upsert if before else _copy)(run, rows)
     result.updated += len(before)
@@ -223,20 +231,32 @@ def _store(run: PredictionRun, rows: list[Row], result: Ingested) -> None:
         totals = _corrected(run, totals, before)
     totals.add_bleu(row.bleu for row in rows)
     if not before:
-        totals.add_rows([(row.scores, row.answer.scores, row.passed) for row in rows])
+        totals.add_rows([(row.scores, row.answer.scores, row.passed) for row in rows], [row.item.weight for row in rows])
     run.totals = totals.as_json()
     run.prediction_count = totals.rows
     run.save(update_fields=["totals", "prediction_count", "checkpoint", "generation_params"])
 
 
-def _judge(run: PredictionRun, rows: list[Row]) -> None:
-    """Scores, BLEU statistics and validators of the rows."""
-    validators = run.job.panel.validators if run.job else []
+def _score(rows: list[Row]) -> None:
+    """Scores and BLEU statistics of the rows."""
     for row, statistics in zip(rows, bleu_statistics((row.answer.prediction, row.references) for row in rows), strict=True):
         row.scores = scoring.score(row.answer.prediction, row.references)
         row.bleu = statistics
-        if validators:
-            row.passed, row.validations = validate(validators, row.answer.prediction)
+
+
+def common_validators(run: PredictionRun, version: PredictionSetVersion | None) -> list[Any]:
+    """What every answer of a run must satisfy: what the set asks for, and what the job's panel does."""
+    return [*(version.validators if version else ()), *(run.job.panel.validators if run.job else ())]
+
+
+def _validate(rows: list[Row], common: list[Any], pass_threshold: float | None) -> None:
+    """The common validators and those of its item, for each row; the rows of a call share the time for it."""
+    budget = Budget()
+    for row in rows:
+        if common or row.item.validators:
+            answer = row.answer
+            claim = Claim(answer.prediction, row.scores, answer.scores, answer.latency_ms, answer.finish_reason)
+            row.passed, row.validations = validate([*common, *row.item.validators], claim, pass_threshold, budget)
 
 
 def _rows_before(run: PredictionRun, rows: list[Row]) -> list[TextPrediction]:
@@ -259,9 +279,10 @@ def _corrected(run: PredictionRun, totals: Totals, before: list[TextPrediction])
 def recomputed_scores(run: PredictionRun) -> Totals:
     """The totals but for BLEU, from the stored rows in one pass."""
     totals = Totals()
-    columns = [*scoring.FIELDS, "custom_scores", "passed"]
-    stored = TextPrediction.objects.filter(run=run).order_by().values_list(*columns)
-    totals.add_rows([(Scores(*values), custom, passed) for *values, custom, passed in stored])
+    columns = [*scoring.FIELDS, "custom_scores", "passed", "item__weight"]
+    stored = list(TextPrediction.objects.filter(run=run).order_by().values_list(*columns))
+    rows = [(Scores(*values), custom, passed) for *values, custom, passed, _ in stored]
+    totals.add_rows(rows, [weight for *_, weight in stored])
     return totals
 
 
@@ -269,6 +290,7 @@ COLUMNS: dict[str, str] = {
     "item_id": "bigint",
     "sample_index": "integer",
     "prediction": "text",
+    "rendered_prompt": "text",
     "references": "jsonb",
     "exact_match": "float8",
     "exact_match_norm": "float8",
@@ -325,6 +347,7 @@ def _values(row: Row) -> tuple[Any, ...]:
         row.item.pk,
         answer.sample_index,
         answer.prediction,
+        answer.rendered_prompt,
         _json(differing),
         scores.exact_match,
         scores.exact_match_norm,

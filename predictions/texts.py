@@ -1,9 +1,11 @@
 """Reading answers: pages of a job's predictions, and one item across its epochs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import Max, QuerySet, Sum
 
+from predictions import record
 from predictions.models import PredictionRun, TextPrediction, TrainingJob
 
 WITH_ITEM = ("run", "item")
@@ -25,6 +27,13 @@ def page(job: TrainingJob, *, epoch: float | None = None, offset: int = 0, limit
         if len(found) >= limit:
             break
     return found
+
+
+def records(rows: Iterable[TextPrediction]) -> dict[int, dict[str, Any]]:
+    """The records of the runs that these answers belong to, by the runs' ids."""
+    runs = PredictionRun.objects.filter(pk__in={row.run_id for row in rows}).defer("totals")
+    found = runs.select_related(*record.RECORDED)
+    return {run.pk: record.as_dict(run) for run in found}
 
 
 def total(job: TrainingJob, epoch: float | None = None) -> int:

@@ -2,7 +2,8 @@
 
 Kept as JSON in `PredictionRun.totals`:
 `rows`; `scores`: by name [count, sum, sum of squares, least, greatest]; `edits` and `reference_length` in characters, for the
-micro-averaged error rate; `bleu`: sacrebleu's statistics, whole numbers that add up; `passed` of `validated`.
+micro-averaged error rate; `bleu`: sacrebleu's statistics, whole numbers that add up; `passed` of `validated`, as counts and
+as sums of the items' weights (`passed_weight`, `validated_weight`).
 """
 
 import math
@@ -70,9 +71,16 @@ class Totals:
     bleu: list[int] = field(default_factory=list)
     passed: int = 0
     validated: int = 0
+    passed_weight: float = 0.0
+    validated_weight: float = 0.0
 
-    def add_rows(self, rows: Sequence[tuple[Scores, Mapping[str, float] | None, bool | None]]) -> None:
-        """Each row's scores, its custom scores and whether it passed. BLEU statistics come in separately."""
+    def add_rows(
+        self, rows: Sequence[tuple[Scores, Mapping[str, float] | None, bool | None]], weights: Sequence[float] = ()
+    ) -> None:
+        """Each row's scores, its custom scores and whether it passed; its item's weight, 1 unless given.
+
+        BLEU statistics come in separately.
+        """
         self.rows += len(rows)
         for name in SCORE_NAMES:
             self.add_score(name, [value for scores, _, _ in rows if (value := getattr(scores, name)) is not None])
@@ -87,6 +95,13 @@ class Totals:
         outcomes = [passed for _, _, passed in rows if passed is not None]
         self.validated += len(outcomes)
         self.passed += sum(outcomes)
+        if outcomes:
+            self._add_weights([passed for _, _, passed in rows], weights or [1.0] * len(rows))
+
+    def _add_weights(self, outcomes: Sequence[bool | None], weights: Sequence[float]) -> None:
+        weighed = [(passed, weight) for passed, weight in zip(outcomes, weights, strict=True) if passed is not None]
+        self.validated_weight += sum(weight for _, weight in weighed)
+        self.passed_weight += sum(weight for passed, weight in weighed if passed)
 
     def add_score(self, name: str, values: Sequence[float]) -> None:
         if values:
@@ -108,6 +123,8 @@ class Totals:
         self.add_bleu([other.bleu])
         self.passed += other.passed
         self.validated += other.validated
+        self.passed_weight += other.passed_weight
+        self.validated_weight += other.validated_weight
 
     def mean(self, name: str) -> float | None:
         moments = self.scores.get(name)
@@ -116,6 +133,16 @@ class Totals:
     @property
     def pass_rate(self) -> float | None:
         return self.passed / self.validated if self.validated else None
+
+    @property
+    def weighted_pass_rate(self) -> float | None:
+        """Every item counts as much as its weight says."""
+        return self.passed_weight / self.validated_weight if self.validated_weight else None
+
+    @property
+    def pass_interval(self) -> tuple[float, float] | None:
+        """The pass rate's 95 % interval after Wilson."""
+        return wilson(self.passed, self.validated) if self.validated else None
 
     @property
     def micro_error_rate(self) -> float | None:
@@ -130,13 +157,24 @@ class Totals:
     def as_json(self) -> dict[str, Any]:
         scores = {name: [m.count, m.total, m.squares, m.least, m.greatest] for name, m in self.scores.items() if m.count}
         whole = {"rows": self.rows, "edits": self.edits, "reference_length": self.reference_length, "bleu": self.bleu}
-        return {**whole, "scores": scores, "passed": self.passed, "validated": self.validated}
+        counts = {"passed": self.passed, "validated": self.validated}
+        weights = {"passed_weight": self.passed_weight, "validated_weight": self.validated_weight}
+        return {**whole, "scores": scores, **counts, **weights}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Totals":
-        known = dict(stored)
+        # Totals from before items had weights: each weighed 1.
+        known = {"passed_weight": stored.get("passed", 0), "validated_weight": stored.get("validated", 0), **stored}
         scores = {name: Moments(*values) for name, values in known.pop("scores", {}).items()}
         return cls(**known, scores=scores)
+
+
+def wilson(count: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share after Wilson (1927); it never leaves 0..1."""
+    share, spread = count / total, Z * Z / total
+    centre = (share + spread / 2) / (1 + spread)
+    half = Z * math.sqrt(share * (1 - share) / total + spread / (4 * total)) / (1 + spread)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def bleu_statistics(pairs: Iterable[tuple[str, Sequence[str]]]) -> list[list[int]]:

@@ -138,9 +138,10 @@ def note_checkpoint(job: TrainingJob, path: str, epoch: float, step: int, metric
 
 @transaction.atomic
 def delete_job(job: TrainingJob) -> int:
-    """The job with its runs and answers; returns the number of answers. Rows go in one statement, not one by one."""
+    """The job with its runs and answers; returns the number of answers, which go in one statement. What refers to the runs
+    goes with them.
+    """
     deleted = TextPrediction.objects.filter(run__job=job)._raw_delete(connection.alias)
-    PredictionRun.objects.filter(job=job)._raw_delete(connection.alias)
     job.delete()
     return int(deleted)
 

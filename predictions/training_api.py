@@ -27,9 +27,10 @@ from predictions import training_serializers as shapes
 from predictions.answers import storable, storable_json
 from predictions.ingest import Firing, ingest
 from predictions.job_tokens import JobTokenAuthentication
-from predictions.models import JobToken, TrainingJob
+from predictions.models import JobToken, PredictionRun, TrainingJob
 from predictions.models.training import check_config
 from predictions.prediction_sets import NewItem
+from predictions.record import RECORDED
 
 LIMIT, MOST = 50, 500
 JOB_ID = OpenApiParameter(
@@ -302,9 +303,10 @@ class PredictionListView(ReaderView):
         limit = number(request, "limit", int, LIMIT, most=MOST)
         offset = number(request, "offset", int, 0)
         rows = texts.page(job, epoch=epoch, offset=offset, limit=limit) if limit else []
+        records = texts.records(rows)
         return Response(
             {
-                "predictions": [shapes.text_as_dict(row) for row in rows],
+                "predictions": [shapes.text_as_dict(row, records) for row in rows],
                 "total_count": texts.total(job, epoch),
                 "epoch_count": len(texts.epochs(job)),
             }
@@ -323,6 +325,23 @@ def number(request: Request, name: str, kind: type, default: Any, most: int | No
     if not 0 <= value < 2**53:
         raise serializers.ValidationError({name: f"{text!r} is not a number from 0."})
     return value if most is None else min(value, most)
+
+
+class RunsView(generics.ListAPIView):
+    """In the order in which they began; those superseded by a later attempt say so."""
+
+    serializer_class = shapes.TrainingRunSerializer
+    filter_backends: list[Any] = []
+    queryset = PredictionRun.objects.none()  # for the schema's types only
+
+    def get_queryset(self) -> QuerySet[PredictionRun]:
+        project = self.request.query_params.get("project", "")
+        job = training.find_job(self.request.user, self.kwargs["job_id"], project=project)
+        return PredictionRun.objects.filter(job=job).select_related(*RECORDED)
+
+    @extend_schema(operation_id="training_runs_list", summary="Runs of a job, with their records", parameters=[JOB_ID, PROJECT])
+    def get(self, request: Request, job_id: str) -> Response:
+        return self.list(request)
 
 
 class EpochsView(ReaderView):
@@ -357,7 +376,9 @@ class SampleTrendView(ReaderView):
     )
     def get(self, request: Request, job_id: str, sample_index: int) -> Response:
         job = self.job(request, job_id)
-        trend = [shapes.text_as_dict(row) for row in texts.of_sample(job, sample_index)]
+        rows = texts.of_sample(job, sample_index)
+        records = texts.records(rows)
+        trend = [shapes.text_as_dict(row, records) for row in rows]
         last = trend[-1] if trend else {}
         return Response(
             {

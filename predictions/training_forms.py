@@ -53,9 +53,10 @@ class PanelForm(forms.Form):
     validators = forms.CharField(
         required=False,
         widget=forms.Textarea(
-            attrs={"rows": 3, "spellcheck": "false", "placeholder": "is_json\nmax_length: 200\nnot contains: Sorry"}
+            attrs={"rows": 4, "spellcheck": "false", "placeholder": "is_json\nmax_length: 200\nnot contains: Sorry"}
         ),
-        help_text=f"One a line, as 'type: value', with 'not' in front to turn it round. Types: {', '.join(validators.VALIDATORS)}.",
+        help_text="One a line, as 'type: value', with 'not' in front to turn it round; whatever needs more than a value as JSON, "
+        'such as {"type": "levenshtein", "value": "Paris", "threshold": 2, "weight": 3}.',
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
@@ -70,7 +71,7 @@ class PanelForm(forms.Form):
 
     def clean_validators(self) -> list[dict[str, Any]]:
         found = [as_validator(line) for line in self.cleaned_data["validators"].splitlines() if line.strip()]
-        wrong = validators.check(found)
+        wrong = validators.check(found, validators.TEXT)
         if wrong:
             raise forms.ValidationError(wrong)
         return found
@@ -120,20 +121,35 @@ def panel_initial(job: TrainingJob) -> dict[str, Any]:
 
 
 def as_validator(line: str) -> dict[str, Any]:
-    """'not contains: Sorry' as {"type": "contains", "value": "Sorry", "not": True}."""
-    kind, _, value = line.strip().partition(":")
-    words = kind.split()
+    """'not contains: Sorry' as {"type": "contains", "value": "Sorry", "not": True}; a line of JSON as what it says.
+
+    A value that does not do as a text is read as JSON: numbers, lists, schemas.
+    """
+    line = line.strip()
+    if line.startswith("{"):
+        given = _json_or_none(line)
+        return given if isinstance(given, dict) else {"type": line}
+    name, _, value = line.partition(":")
+    words = name.split()
     turned = len(words) > 1 and words[0] == "not"
     found: dict[str, Any] = {"type": " ".join(words[turned:])}
-    text = value.strip()
-    if text:
-        found["value"] = (
-            int(text) if validators.VALIDATORS.get(found["type"], (None, None))[1] is int and text.isdecimal() else text
-        )
+    if text := value.strip():
+        kind, _ = validators.find(found["type"])
+        as_json = None if kind is None or kind.check({"value": text}) is None else _json_or_none(text)
+        found["value"] = text if as_json is None else as_json
     return found | ({"not": True} if turned else {})
 
 
+def _json_or_none(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
 def as_line(validator: dict[str, Any]) -> str:
+    """The short line where it says all, else JSON."""
     value = validator.get("value")
-    text = "" if value is None else f": {value if isinstance(value, (str, int)) else json.dumps(value)}"
-    return f"{'not ' if validator.get('not') else ''}{validator.get('type', '')}{text}"
+    text = "" if value is None else f": {value if isinstance(value, str) else json.dumps(value)}"
+    line = f"{'not ' if validator.get('not') else ''}{validator.get('type', '')}{text}"
+    return line if "\n" not in line and as_validator(line) == validator else json.dumps(validator)

@@ -1,15 +1,18 @@
 """The shapes of training jobs and their predictions in the API."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
 
 from predictions.answers import LARGEST_INDEX, storable
 from predictions.ingest import MOST_ROWS
-from predictions.models import Checkpoint, TextPrediction, TrainingJob, TrainingStatus
+from predictions.models import Checkpoint, PredictionRun, TextPrediction, TrainingJob, TrainingStatus
 from predictions.models.training import check_job_id, task_type_choices
 from predictions.prediction_sets import MOST_ITEMS
+from predictions.record import as_dict
 from predictions.scoring import FIELDS
+from predictions.totals import Totals
 
 # Whole numbers that JSON carries exactly.
 LARGEST_STEP = 2**53 - 1
@@ -182,6 +185,9 @@ class AnswerSerializer(serializers.Serializer):
     messages = serializers.ListField(child=serializers.DictField(), required=False)
     ground_truth = serializers.CharField(required=False, allow_null=True, help_text="A text or a list of texts.")
     prediction = serializers.CharField()
+    rendered_prompt = serializers.CharField(
+        required=False, allow_null=True, help_text="What the model read, where a template made another text of the prompt."
+    )
     token_counts = serializers.DictField(required=False)
     latency_ms = serializers.FloatField(required=False)
     finish_reason = serializers.CharField(required=False)
@@ -242,6 +248,7 @@ class TextPredictionSerializer(serializers.Serializer):
     """An answer with its question and scores. Scores are null where there is no reference."""
 
     id = serializers.IntegerField()
+    run = serializers.IntegerField(help_text="Id of the run that it belongs to.")
     epoch = serializers.FloatField()
     step = serializers.IntegerField()
     attempt = serializers.IntegerField()
@@ -249,6 +256,9 @@ class TextPredictionSerializer(serializers.Serializer):
     item_key = serializers.CharField()
     prompt = serializers.CharField(allow_null=True)
     messages = serializers.JSONField(allow_null=True)
+    rendered_prompt = serializers.CharField(
+        allow_null=True, help_text="What the model read, where a template made another text of the prompt."
+    )
     ground_truth = serializers.CharField(allow_null=True)
     references = serializers.ListField(child=serializers.CharField())
     prediction = serializers.CharField()
@@ -263,19 +273,27 @@ class TextPredictionSerializer(serializers.Serializer):
     chrf = serializers.FloatField(allow_null=True)
     scores = serializers.DictField(child=serializers.FloatField(), help_text="Custom scores of the trainer.")
     validation_passed = serializers.BooleanField(allow_null=True)
-    validations = serializers.ListField(child=serializers.DictField())
+    validations = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="Of each validator: type, value, outcome (pass, fail or error), message and detail.",
+    )
     token_counts = serializers.DictField()
     latency_ms = serializers.FloatField(allow_null=True)
     finish_reason = serializers.CharField(allow_blank=True)
     checkpoint = serializers.CharField(allow_blank=True)
+    record = serializers.DictField(
+        help_text="How it was made and judged, as far as it is known: prediction_set, model, model_revision, template_hash, dtype, "
+        "device, batch_size, generation parameters, versions of libraries, score_version, validator_version."
+    )
     metadata = serializers.DictField()
 
 
-def text_as_dict(row: TextPrediction) -> dict[str, Any]:
-    """In the shape of TextPredictionSerializer; built by hand, since a page holds hundreds."""
+def text_as_dict(row: TextPrediction, records: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    """In the shape of TextPredictionSerializer; built by hand, since a page holds hundreds. `records` are those of the runs."""
     references = row.item.references if row.references is None else row.references
     return {
         "id": row.pk,
+        "run": row.run_id,
         "epoch": row.run.epoch,
         "step": row.run.step,
         "attempt": row.run.attempt,
@@ -283,6 +301,7 @@ def text_as_dict(row: TextPrediction) -> dict[str, Any]:
         "item_key": row.item.key,
         "prompt": row.item.prompt,
         "messages": row.item.messages,
+        "rendered_prompt": row.rendered_prompt,
         "ground_truth": references[0] if references else None,
         "references": references,
         "prediction": row.prediction,
@@ -294,6 +313,7 @@ def text_as_dict(row: TextPrediction) -> dict[str, Any]:
         "latency_ms": row.latency_ms,
         "finish_reason": row.finish_reason,
         "checkpoint": row.run.checkpoint,
+        "record": records[row.run_id],
         "metadata": row.metadata or {},
     }
 
@@ -302,6 +322,32 @@ class PredictionsPageSerializer(serializers.Serializer):
     predictions = TextPredictionSerializer(many=True)
     total_count = serializers.IntegerField()
     epoch_count = serializers.IntegerField(help_text="Epochs of the job that have predictions.")
+
+
+class TrainingRunSerializer(serializers.ModelSerializer):
+    """A firing: how many answers it holds, how many passed their validators, and how they were made."""
+
+    prediction_set = serializers.CharField(source="set_version.__str__", help_text="name@version")
+    passed = serializers.IntegerField(source="sums.passed")
+    validated = serializers.IntegerField(source="sums.validated", help_text="Answers whose validators could tell.")
+    pass_rate = serializers.FloatField(source="sums.pass_rate", allow_null=True)
+    weighted_pass_rate = serializers.FloatField(
+        source="sums.weighted_pass_rate", allow_null=True, help_text="By the weights of the items."
+    )
+    record = serializers.SerializerMethodField(help_text="How the answers were made and judged, as far as it is known.")
+
+    class Meta:
+        model = PredictionRun
+        fields = ["id", "name", "epoch", "step", "attempt", "is_current", "prediction_set", "prediction_count", "passed",
+                  "validated", "pass_rate", "weighted_pass_rate", "checkpoint", "record", "created_at"]  # fmt: skip
+        read_only_fields = fields
+
+    def to_representation(self, run: PredictionRun) -> dict[str, Any]:
+        run.sums = Totals.from_json(run.totals)
+        return dict(super().to_representation(run))
+
+    def get_record(self, run: PredictionRun) -> dict[str, Any]:
+        return as_dict(run)
 
 
 class EpochSerializer(serializers.Serializer):
@@ -332,6 +378,7 @@ class TrendSerializer(serializers.Serializer):
     micro_char_error_rate = serializers.FloatField(allow_null=True, help_text="All edits / all characters of references.")
     bleu = serializers.FloatField(allow_null=True, help_text="Corpus BLEU, 0 to 100; see bleu_signature.")
     validation_pass_rate = serializers.FloatField(allow_null=True)
+    weighted_pass_rate = serializers.FloatField(allow_null=True, help_text="The pass rate by the weights of the items.")
     custom_scores = serializers.DictField(child=serializers.FloatField())
 
 

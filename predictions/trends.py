@@ -58,6 +58,7 @@ def as_row(point: Point) -> dict[str, Any]:
         "micro_char_error_rate": totals.micro_error_rate,
         "bleu": totals.corpus_bleu,
         "validation_pass_rate": totals.pass_rate,
+        "weighted_pass_rate": totals.weighted_pass_rate,
         "custom_scores": {name: totals.mean(name) for name in custom_names([point])},
     }
 

@@ -178,6 +178,7 @@ API = {
             "predictions": [{"sample_index": 0, "prompt": "p", "prediction": "q"}, {}],
         },
     ),
+    "training-runs": api("job_id", get=API_SEE),
     "training-answers": api("job_id", get=API_SEE),
     "training-epochs": api("job_id", get=API_SEE),
     "training-trends": api("job_id", get=API_SEE),

@@ -1,5 +1,6 @@
-"""How right it was."""
+"""What judging leaves behind."""
 
+from evaluation.models.comparisons import Comparison
 from evaluation.models.test_runs import TestImageResult, TestMatches, TestRun
 
-__all__ = ["TestImageResult", "TestMatches", "TestRun"]
+__all__ = ["Comparison", "TestImageResult", "TestMatches", "TestRun"]

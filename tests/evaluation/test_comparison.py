@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from accounts.models import Project, User
-from evaluation.comparison import UnknownMetric, compare, find_run, judge, size_in_words, slices
+from evaluation.comparison import UnknownMetric, compare, judge, size_in_words, slices
 from evaluation.pairing import Pairing, pair
 from evaluation.scores import METRICS, metric_of
 from predictions.models import (
@@ -28,7 +28,6 @@ from tests.factories import (
     make_run,
     make_sample,
     make_training_job,
-    make_user,
 )
 
 pytestmark = pytest.mark.django_db
@@ -263,13 +262,6 @@ def test_outcomes_of_a_set_are_compared_over_its_images(figures: dict[str, Any],
     assert (found.matched, found.improved, found.unchanged) == (2, 1, 1)
     assert compare(figures["bad"], figures["good"], "passed", tag="edge", set_version=version.pk).improved == 1
     assert compare(figures["bad"], figures["good"], "passed").scored == 0
-
-
-def test_a_run_is_found_by_members_alone(figures: dict[str, Any], user: User) -> None:
-    run = figures["good"]
-    assert find_run(user, run.pk) == run and find_run(make_user(), run.pk) is None
-    PredictionRun.objects.update(status="running")
-    assert find_run(user, run.pk) is None
 
 
 def test_custom_scores_are_known_by_name() -> None:

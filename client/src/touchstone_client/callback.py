@@ -321,8 +321,6 @@ def as_row(output: Output) -> dict[str, Any]:
     item = output.item
     asked: dict[str, Any] = {"messages": item.messages} if item.prompt is None else {"prompt": item.prompt}
     metadata = dict(item.metadata)
-    if output.rendered_prompt is not None:
-        metadata["rendered_prompt"] = output.rendered_prompt
     if output.truncated:
         metadata["prompt_truncated"] = True
     references = list(item.references)
@@ -332,6 +330,7 @@ def as_row(output: Output) -> dict[str, Any]:
         **asked,
         "ground_truth": references[0] if len(references) == 1 else references or None,
         "prediction": output.text,
+        "rendered_prompt": output.rendered_prompt,
         "token_counts": {"prompt": output.prompt_tokens, "completion": output.completion_tokens},
         "latency_ms": output.latency_ms,
         "finish_reason": output.finish_reason,

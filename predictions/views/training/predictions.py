@@ -1,14 +1,15 @@
-"""What a job answered: the table of a firing, changes between two, the runs."""
+"""What a job answered: the table of a firing, the runs, and the way to what changed between two."""
 
 from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from predictions import changes, training, trends
+from predictions import training, trends
 from predictions.models import PredictionRun, TextPrediction, TrainingJob
 from predictions.scoring import DEFINITIONS, SCORE_NAMES
 from predictions.totals import Totals, bleu_signature
@@ -16,7 +17,6 @@ from predictions.trajectories import is_solved
 from predictions.views.training.jobs import frame, is_fragment
 
 PAGE = 50
-SHOWN_CHANGES = 50
 SORTABLE = ("sample_index", *SCORE_NAMES, "latency_ms")
 OUTCOMES = {"": "All", "wrong": "Wrong", "right": "Right"}
 
@@ -121,33 +121,19 @@ def chart_choices(found: TrainingJob, request: HttpRequest) -> dict[str, Any]:
 
 
 @require_safe
-def compare(request: HttpRequest, pk: int) -> HttpResponse:
-    """Two firings of a job: what got better and what got worse."""
+def changes(request: HttpRequest, pk: int) -> HttpResponse:
+    """What changed between two firings, the first and the latest unless the address names others: a comparison of their runs."""
     found = training.get_job(request.user, pk)
-    runs = firings(found)
-    after = chosen(runs, request)
-    before = chosen(runs[:1], request, "before") if not request.GET.get("before") else chosen(runs, request, "before")
-    score = request.GET.get("score", "char_error_rate")
-    score = score if score in SCORE_NAMES else "char_error_rate"
-    context = {**frame(found, "changes"), "runs": runs, "run": after, "before": before, "score": score, "scores": DEFINITIONS}
+    listed = firings(found)
+    after = chosen(listed, request)
+    alike = [run for run in listed if after and run.set_version_id == after.set_version_id]
+    before = chosen(listed if request.GET.get("before") else alike[:1], request, "before")
+    query: dict[str, Any] = {"metric": request.GET.get("score", "char_error_rate")}
     if before and after and before.pk != after.pk:
-        result = changes.between(before, after, score)
-        context |= {"changes": result, "lists": _lists(before, after, result), "definition": DEFINITIONS[score]}
-    return render(request, "training/changes.html", context)
-
-
-def _lists(before: PredictionRun, after: PredictionRun, result: changes.Changes) -> list[dict[str, Any]]:
-    shown = {"Regressed": result.regressed, "Improved": result.improved}
-    keys = [change.key for found in shown.values() for change in found[:SHOWN_CHANGES]]
-    old, new = changes.rows_of(before, keys), changes.rows_of(after, keys)
-    return [
-        {
-            "title": title,
-            "total": len(found),
-            "rows": [{"change": change, "old": old[change.key], "new": new[change.key]} for change in found[:SHOWN_CHANGES]],
-        }
-        for title, found in shown.items()
-    ]
+        query |= {"baseline": before.pk, "candidate": after.pk}
+    elif after:
+        query["baseline"] = after.pk
+    return redirect(reverse("compare:compare", args=[found.project.slug], query=query))
 
 
 @require_safe
