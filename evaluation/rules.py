@@ -5,6 +5,7 @@ from typing import Any
 
 from evaluation.metrics.coco import AREAS, IOU_THRESHOLDS, CocoProtocol
 from evaluation.metrics.labels import LabelProtocol
+from evaluation.metrics.matches import BACKGROUND_BELOW
 from evaluation.metrics.objects import KINDS, ObjectProtocol
 from evaluation.metrics.protocols import PROTOCOLS
 
@@ -82,6 +83,11 @@ def _share_or_none(key: str, value: Any) -> None:
         _share(key, value)
 
 
+def _match_iou(key: str, value: Any) -> None:
+    if not (_is_number(value) and BACKGROUND_BELOW <= value <= 1):
+        raise RulesRefused(key, f"A number between {BACKGROUND_BELOW} and 1.")
+
+
 def _thresholds(key: str, value: Any) -> None:
     fits = isinstance(value, list) and 0 < len(value) <= 100 and all(_is_number(one) and 0 < one <= 1 for one in value)
     if not (fits and sorted(set(value)) == value):
@@ -124,7 +130,7 @@ def _crowds(key: str, value: Any) -> None:
 CHECKS = {
     "least_confidence": _share,
     "confidence": _share_or_none,
-    "match_iou": _share,
+    "match_iou": _match_iou,
     "iou_thresholds": _thresholds,
     "areas": _areas,
     "max_detections": _counts,
