@@ -26,15 +26,16 @@ from evaluation.test_runs import take_predictions
 from inference.models import InferenceResult
 from predictions.models import PredictionRun
 
-PERSON_POINTS = (
-    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
-    "left_hip right_hip left_knee right_knee left_ankle right_ankle"
-).split()
-FIELDS = [
-    "test_run_id", "sample_id", "true_categories", "predicted_categories", "errors", "is_correct", "confidence", "top", "iou", "oks",
-    "true_positives", "false_positives", "false_negatives", "f1", "loss", "inference_ms",
+PERSON_POINTS = [
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+    "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
 ]  # fmt: skip
-TYPES = "int8 int8 int4[] int4[] int2[] bool float8 jsonb float8 float8 int4 int4 int4 float8 float8 float8".split()
+# The columns of an image's outcome as they are copied, and their types.
+FIELDS = {
+    "test_run_id": "int8", "sample_id": "int8", "true_categories": "int4[]", "predicted_categories": "int4[]", "errors": "int2[]",
+    "is_correct": "bool", "confidence": "float8", "top": "jsonb", "iou": "float8", "oks": "float8", "true_positives": "int4",
+    "false_positives": "int4", "false_negatives": "int4", "f1": "float8", "loss": "float8", "inference_ms": "float8",
+}  # fmt: skip
 STEPS = 4
 
 
@@ -124,7 +125,7 @@ def object_columns(test_run: TestRun, run: PredictionRun, stage: Stage) -> tuple
     names = keypoint_names(test_run.dataset) if test_run.task_type == "pose" else []
     if test_run.task_type == "pose" and not names:
         raise ImportRefused("The ground truth has no keypoints.", remedy="Test it as detection instead.")
-    parts = {"masks": test_run.task_type == "segmentation", "keypoints": len(names)}
+    parts: dict[str, Any] = {"masks": test_run.task_type == "segmentation", "keypoints": len(names)}
     truth = read_truth(stage, test_run.dataset, test_run.split, **parts)
     predictions = read_predictions(stage, run, least_confidence=test_run.protocol["least_confidence"], **parts)
     return truth, predictions, names
@@ -137,7 +138,9 @@ def _sigmas(test_run: TestRun, names: Sequence[str]) -> tuple[tuple[float, ...] 
     given = test_run.protocol["sigmas"]
     if given:
         if len(given) != len(names):
-            raise ImportRefused(f"The protocol has {len(given)} sigmas for {len(names)} keypoints.", remedy="Give one for each.")
+            raise ImportRefused(
+                f"The protocol has {len(given)} sigmas for {len(names)} keypoints.", remedy="Give one for each."
+            )
         return tuple(given), []
     plain = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names]
     if plain == PERSON_POINTS or (plain == [str(n) for n in range(17)] and _is_person(test_run)):
@@ -228,7 +231,7 @@ def _copy_images(key: int, samples: list[int], outcome: Outcome, times: Floats) 
     ]  # fmt: skip
     statement = f"COPY {TestImageResult._meta.db_table} ({', '.join(FIELDS)}) FROM STDIN (FORMAT BINARY)"
     with without_row_triggers(), connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(TYPES)
+        copy.set_types(list(FIELDS.values()))
         for row in zip(*columns, strict=True):
             copy.write_row(row)
 

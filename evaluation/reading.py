@@ -142,7 +142,9 @@ def keypoint_names(dataset: Dataset) -> list[str]:
         return [str(number) for number in range((cursor.fetchone()[0] or 0) // 3)]
 
 
-def read_labels(stage: Stage, dataset: Dataset, run: PredictionRun, mapping: Mapping[str, str]) -> tuple[Stage, LabelColumns, int]:
+def read_labels(
+    stage: Stage, dataset: Dataset, run: PredictionRun, mapping: Mapping[str, str]
+) -> tuple[Stage, LabelColumns, int]:
     """Whole-image labels; the stage with the classes that the model knows and the dataset lacks; images with several true classes.
 
     The first true class of the file counts. The model's first choice is its surest label, or of the probabilities the largest.

@@ -34,7 +34,9 @@ def rules_for(task_type: str, name: str = "", given: Mapping[str, Any] | None = 
     rules = _defaults(task_type, name)
     for key, value in (given or {}).items():
         if key not in rules or key in ("name", "kind"):
-            raise RulesRefused(key, f"There is no rule {key!r} here. Rules: {', '.join(sorted(set(rules) - {'name', 'kind'}))}.")
+            raise RulesRefused(
+                key, f"There is no rule {key!r} here. Rules: {', '.join(sorted(set(rules) - {'name', 'kind'}))}."
+            )
         CHECKS[key](key, value)
         rules[key] = value
     return rules
@@ -98,7 +100,9 @@ def _areas(key: str, value: Any) -> None:
     """`all` is what figures without an area's name go by; the others are told by their first letters."""
     fits = isinstance(value, dict) and "all" in value and len({name[:1] for name in value}) == len(value) <= 10
     if not (fits and all(name and _is_span(span) for name, span in value.items())):
-        raise RulesRefused(key, 'Ranges in pixels by name, such as {"all": [0, 1e10], "small": [0, 1024]}; first letters differ.')
+        raise RulesRefused(
+            key, 'Ranges in pixels by name, such as {"all": [0, 1e10], "small": [0, 1024]}; first letters differ.'
+        )
 
 
 def _is_span(value: Any) -> bool:

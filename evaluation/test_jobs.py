@@ -8,8 +8,6 @@ from evaluation.test_runs import Asked
 from inference import jobs as inference_jobs
 from predictions.models import Checkpoint, PredictionRun
 
-LEAST_CONFIDENCE = 0.001
-
 
 def start_from_run(user: User, run: PredictionRun, asked: Asked) -> TestRun:
     test_run = test_runs.make_from_run(user, run, asked)
@@ -19,7 +17,7 @@ def start_from_run(user: User, run: PredictionRun, asked: Asked) -> TestRun:
 
 def start_from_checkpoint(user: User, checkpoint: Checkpoint, dataset: Dataset, split: Split, asked: Asked) -> TestRun:
     """Inference makes the predictions, unsure ones too: average precision wants them. The test goes on by itself then."""
-    settings = {"confidence": LEAST_CONFIDENCE}
+    settings = {"confidence": test_runs.LEAST_CONFIDENCE}
     job = inference_jobs.start_dataset(user, checkpoint, dataset, split, settings, name=asked.name)
     return test_runs.make_from_checkpoint(user, checkpoint, dataset, split, job, asked)
 

@@ -15,6 +15,8 @@ from evaluation.rules import RulesRefused, rules_for
 from inference.models import InferenceJob
 from predictions.models import Checkpoint, PredictionRun, PredictionSetVersion, SetKind
 
+# Of predictions that are made for a test run: average precision wants the unsure ones as well.
+LEAST_CONFIDENCE = 0.001
 WAITING = "Waiting for the checkpoint's predictions"
 
 
@@ -148,7 +150,9 @@ def cancel(test_run: TestRun) -> None:
 def requeue(test_run: TestRun) -> None:
     """Try a failed or cancelled one again, as it was asked for."""
     if test_run.status not in (JobStatus.FAILED, JobStatus.CANCELLED) or not test_run.requeue():
-        raise TestConflict(f"This test run is {test_run.get_status_display().lower()}; only failed and cancelled ones go again.")
+        raise TestConflict(
+            f"This test run is {test_run.get_status_display().lower()}; only failed and cancelled ones go again."
+        )
 
 
 @transaction.atomic

@@ -73,7 +73,9 @@ def judge(
         metrics[primary] = _mean(values)
         for place, one in enumerate(per_class):
             one[primary] = _mean(values[place])
-    replicates = {name: [part.get(name) for part in figures.slices.values()] for name in figures.summary} if figures.slices else {}
+    replicates = (
+        {name: [part.get(name) for part in figures.slices.values()] for name in figures.summary} if figures.slices else {}
+    )
     return Outcome(
         primary=primary,
         metrics=metrics,

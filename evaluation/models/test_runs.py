@@ -47,7 +47,9 @@ class TestRun(Job):
     metrics = models.JSONField(default=dict, editable=False)
     intervals = models.JSONField(default=dict, editable=False, help_text="95 % intervals by the figure's name: [low, high].")
     replicates = models.JSONField(
-        default=dict, editable=False, help_text="Figures with a part of the images left out in turn, for intervals of differences."
+        default=dict,
+        editable=False,
+        help_text="Figures with a part of the images left out in turn, for intervals of differences.",
     )
     undefined = models.JSONField(default=dict, editable=False, help_text="Why a figure is not defined, by its name.")
     warnings = models.JSONField(default=list, editable=False, help_text="What to know beside the figures, in words.")
