@@ -59,7 +59,9 @@ app.conf.update(
         "go-on-with-tests": {"task": "evaluation.tasks.go_on_with_tests", "schedule": 10.0},
         "sweep-uploads": {"task": "datasets.tasks.sweep_uploads", "schedule": 3600.0},
         "sweep-inference-files": {
-            "task": "inference.tasks.sweep_files", "schedule": 3600.0, "options": {"queue": "cpu"},
+            "task": "inference.tasks.sweep_files",
+            "schedule": 3600.0,
+            "options": {"queue": "cpu"},
         },
     },
 )
