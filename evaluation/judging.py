@@ -86,7 +86,13 @@ def read(test_run: TestRun, run: PredictionRun) -> Material:
         objects = arguments["truth"].images[~arguments["truth"].crowds]
         return Material(stage, arguments | {"slices": _slices(stage, tagged, objects)}, times, warnings)
     stage, columns, several = read_labels(stage, test_run.dataset, run, rules["class_mapping"])
-    arguments = {"columns": columns, "several": several, "protocol": label_protocol(rules), "slices": _slices(stage, tagged)}
+    arguments = {
+        "columns": columns,
+        "image_ids": stage.samples,
+        "several": several,
+        "protocol": label_protocol(rules),
+        "slices": _slices(stage, tagged),
+    }
     return Material(stage, arguments, times, [])
 
 
