@@ -116,7 +116,7 @@ def _slices(stage: Stage, tagged: dict[int, list[str]] | None, object_images: In
 
 def _objects(test_run: TestRun, run: PredictionRun, stage: Stage) -> tuple[dict[str, Any], list[str]]:
     truth, predictions, names = object_columns(test_run, run, stage)
-    sigmas, warnings = _sigmas(test_run, names)
+    sigmas, warnings = point_sigmas(test_run, names)
     if test_run.task_type == "segmentation":
         warnings += _without_masks(truth, predictions)
     arguments = {
@@ -137,7 +137,7 @@ def object_columns(test_run: TestRun, run: PredictionRun, stage: Stage) -> tuple
     return truth, predictions, names
 
 
-def _sigmas(test_run: TestRun, names: Sequence[str]) -> tuple[tuple[float, ...] | None, list[str]]:
+def point_sigmas(test_run: TestRun, names: Sequence[str]) -> tuple[tuple[float, ...] | None, list[str]]:
     """The protocol's own, COCO's where the points are those of its person, else one value for all, which is said."""
     if test_run.task_type != "pose":
         return None, []
