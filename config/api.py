@@ -13,9 +13,13 @@ from rest_framework.views import exception_handler
 from datasets.importers.problems import ImportRefused
 from datasets.requests import ImportConflict
 from datasets.uploads import NoRoom, TooLarge, UploadRefused
-from evaluation.alerts import TestRefused
+from evaluation.alerts import TrialRefused
 from evaluation.comparison import UnknownMetric
 from evaluation.gates import RunRefused
+from evaluation.reconciling import NotReconcilable
+from evaluation.stored_matches import NoMatches
+from evaluation.test_comparison import NotComparable
+from evaluation.test_runs import TestConflict, TestRefused
 from inference.checkpoints import CheckpointRefused, NoSuchCheckpoint
 from inference.jobs import JobEnded
 from inference.requests import RequestRefused, RequestTooLarge
@@ -54,9 +58,14 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (ImportRefused, status.HTTP_400_BAD_REQUEST),
     (JobConflict, status.HTTP_409_CONFLICT),
     (SetConflict, status.HTTP_409_CONFLICT),
+    (TestRefused, status.HTTP_400_BAD_REQUEST),
+    (TestConflict, status.HTTP_409_CONFLICT),
+    (NoMatches, status.HTTP_409_CONFLICT),
+    (NotReconcilable, status.HTTP_409_CONFLICT),
+    (NotComparable, status.HTTP_409_CONFLICT),
     (SetRefused, status.HTTP_400_BAD_REQUEST),
     (SetFileRefused, status.HTTP_400_BAD_REQUEST),
-    (TestRefused, status.HTTP_409_CONFLICT),
+    (TrialRefused, status.HTTP_409_CONFLICT),
     (RunRefused, status.HTTP_400_BAD_REQUEST),
     (UnknownMetric, status.HTTP_400_BAD_REQUEST),
     (NoSuchCheckpoint, status.HTTP_404_NOT_FOUND),

@@ -59,6 +59,7 @@ app.conf.update(
         # What waited for a worker longer than until the next look has nothing to add.
         "watch-runs": {"task": "evaluation.tasks.watch", "schedule": 10.0, "options": {"expires": 10}},
         "forget-old-deliveries": {"task": "evaluation.tasks.forget_old_deliveries", "schedule": 24 * 3600.0},
+        "go-on-with-tests": {"task": "evaluation.tasks.go_on_with_tests", "schedule": 10.0},
         "sweep-uploads": {"task": "datasets.tasks.sweep_uploads", "schedule": 3600.0},
         "sweep-inference-files": {
             "task": "inference.tasks.sweep_files",

@@ -3,6 +3,8 @@
 import io
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -16,6 +18,7 @@ from datasets.models import Sample
 log = logging.getLogger("touchstone.media")
 
 THUMB_SIZES = (160, 320, 640)
+CROP_SIZE = 240
 WEBP_QUALITY = 80
 # The longest side that WebP can have.
 WEBP_SIDE = 16_383
@@ -34,6 +37,22 @@ class Picture:
 def thumb(sample: Sample, size: int) -> Picture:
     """The thumbnail that fits a square of `size` pixels, upright. Raises ImageRefused for a broken image."""
     return Picture(_made_once(sample, size), "image/webp")
+
+
+def crop(sample: Sample, box: tuple[int, int, int, int]) -> Picture:
+    """What is inside the box (xywh, pixels of the frame that the annotations live in), small; made anew each time.
+
+    Raises ImageRefused for a broken image, or a box outside of it.
+    """
+    with _opened(sample) as image:
+        if image.width * image.height > settings.MAX_IMAGE_PIXELS:
+            raise ImageRefused("image_too_large", f"{image.width:,} x {image.height:,} pixels")
+        upright = ImageOps.exif_transpose(image) if sample.exif_applied else image
+        left, top, width, height = box
+        right, bottom = min(left + width, upright.width), min(top + height, upright.height)
+        if right <= left or bottom <= top:
+            raise ImageRefused("box_outside_image", f"{left}, {top} in {upright.width} x {upright.height}")
+        return Picture(_small(upright.crop((left, top, right, bottom)), CROP_SIZE), "image/webp")
 
 
 def display(sample: Sample) -> Picture:
@@ -84,9 +103,16 @@ def _keep(name: str, content: bytes) -> None:
 
 
 def _scaled(sample: Sample, size: int) -> bytes:
+    with _opened(sample) as image:
+        return _webp(image, sample, size)
+
+
+@contextmanager
+def _opened(sample: Sample) -> Iterator[Image.Image]:
+    """The stored file, also while it is decoded. Raises ImageRefused."""
     try:
         with default_storage.open(sample.image) as file, Image.open(file, formats=FORMATS) as image:
-            return _webp(image, sample, size)
+            yield image
     except FileNotFoundError:
         raise ImageRefused("missing_image_file", "the stored file is gone") from None
     except ImageRefused:
@@ -103,10 +129,14 @@ def _webp(image: Image.Image, sample: Sample, size: int) -> bytes:
     # JPEG can be decoded at a fraction of its size, which is most of the work saved.
     image.draft("RGB", (size * 2, size * 2))
     upright = ImageOps.exif_transpose(image) if sample.exif_applied else image
-    upright = _in_colour(upright)
-    upright.thumbnail((size, size))
+    return _small(upright, size)
+
+
+def _small(image: Image.Image, size: int) -> bytes:
+    image = _in_colour(image)
+    image.thumbnail((size, size))
     output = io.BytesIO()
-    upright.save(output, "WEBP", quality=WEBP_QUALITY, method=2)
+    image.save(output, "WEBP", quality=WEBP_QUALITY, method=2)
     return output.getvalue()
 
 

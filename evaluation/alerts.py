@@ -21,7 +21,7 @@ TESTS_APART = timedelta(seconds=10)
 Found = TypeVar("Found", AlertRule, AlertChannel)
 
 
-class TestRefused(Exception):
+class TrialRefused(Exception):
     """A test that cannot be sent; `remedy` says what to do."""
 
     def __init__(self, reason: str, remedy: str) -> None:
@@ -142,12 +142,12 @@ def resolve(alert: Alert, user: User, reason: str = "") -> bool:
 
 # --- Tests of channels ------------------------------------------------------------------------------------------------------
 def prepare_test(channels: Sequence[AlertChannel], rule: AlertRule | None = None) -> list[Delivery]:
-    """Messages marked as a test, for whoever rings to send. Raises TestRefused."""
+    """Messages marked as a test, for whoever rings to send. Raises TrialRefused."""
     if not channels:
-        raise TestRefused("The rule has no channel to send a test to.", "Choose channels for it first.")
+        raise TrialRefused("The rule has no channel to send a test to.", "Choose channels for it first.")
     lately = Delivery.objects.filter(channel__in=channels, event=notifying.TEST, created_at__gt=timezone.now() - TESTS_APART)
     if lately.exists():
-        raise TestRefused("A test was sent a moment ago.", f"Wait {TESTS_APART.seconds} seconds between tests.")
+        raise TrialRefused("A test was sent a moment ago.", f"Wait {TESTS_APART.seconds} seconds between tests.")
     return notifying.test_messages(channels, rule)
 
 

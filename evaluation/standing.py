@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from evaluation.judging import Ruling, judge
 from evaluation.models import AlertRule, RuleKind
+from evaluation.ruling import Ruling, judge
 from predictions.models import PredictionRun
 
 SHOWN = 12

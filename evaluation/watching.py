@@ -16,8 +16,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from evaluation import notifying
-from evaluation.judging import Ruling, is_breach, judge
 from evaluation.models import Alert, AlertRule, AlertStatus, RuleKind
+from evaluation.ruling import Ruling, is_breach, judge
 from predictions.models import PredictionRun, TrainingJob, TrainingStatus
 
 # Rows come in batches: a run is judged when all of its set is answered, or when no more has come for a while. Longer, where

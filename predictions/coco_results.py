@@ -76,7 +76,11 @@ def parse_row(row: Any, truth: Truth, fixes: frozenset[str] = frozenset()) -> Re
     size = truth.sizes.get(sample, (None, None))
     segmentation, area = _mask(row["segmentation"], size) if row.get("segmentation") else (None, None)
     keypoints = _keypoints(row["keypoints"]) if row.get("keypoints") else None
-    box = _box_from(segmentation, size, keypoints) if box is None else fix_box(box, size, fixes)
+    if box is None:
+        box = _box_from(segmentation, size, keypoints)
+    else:
+        # pycocotools tells small objects from large by the box wherever results give one, also of masks (COCO.loadRes).
+        box, area = fix_box(box, size, fixes), None
     return ResultRow(sample, category, score, box, area, segmentation, keypoints)
 
 

@@ -9,7 +9,10 @@ from django.utils import timezone
 from accounts.models import Membership, Project, Role, User
 from accounts.projects import create_project
 from datasets.models import Annotation, Category, Dataset, Sample, Split
-from evaluation.models import Alert, AlertChannel, AlertRule, Gate, GateLimit
+from datasets.runner import run_job
+from evaluation import judging, test_runs
+from evaluation.models import Alert, AlertChannel, AlertRule, Gate, GateLimit, TestRun
+from evaluation.test_runs import Asked
 from predictions import curation
 from predictions.ingest import Firing, Ingested, ingest
 from predictions.models import Checkpoint, PredictedObject, PredictionRun, PredictionSet, RunStatus, TrainingJob
@@ -148,3 +151,10 @@ def make_checkpoint(project: Project, **fields: Any) -> Checkpoint:
     """One whose weights are here, as far as the row says."""
     values = {"name": "best", "framework": "onnx", "task_type": "detection", "sha256": "0" * 64, "file_size": 7}
     return Checkpoint.objects.create(project=project, **values | fields)
+
+
+def make_test_run(run: PredictionRun, **asked: Any) -> TestRun:
+    """Judged to its end, as a worker does it."""
+    test_run = test_runs.make_from_run(None, run, Asked(**asked))
+    run_job(test_run, lambda heartbeat: judging.work_on(test_run, heartbeat))
+    return test_run

@@ -32,6 +32,7 @@ from tests.factories import (
     make_rule,
     make_run,
     make_sample,
+    make_test_run,
     make_training_job,
     make_user,
 )
@@ -86,6 +87,7 @@ class World:
         self.arguments: dict[str, dict[str, Any]] = {
             f"admin {row._meta.label_lower.replace('.', '_')}": {"object_id": row.pk} for row in rows
         }
+        rows.append(make_test_run(run))
         self.arguments |= {row._meta.model_name: {"pk": row.pk} for row in rows}
         self.arguments |= {
             "": {},

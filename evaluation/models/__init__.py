@@ -4,6 +4,7 @@ from evaluation.models.alerts import Alert, AlertChannel, AlertRule, AlertStatus
 from evaluation.models.comparisons import Comparison
 from evaluation.models.deliveries import Delivery, DeliveryStatus
 from evaluation.models.gates import Gate, GateCheck, GateLimit, Outcome
+from evaluation.models.test_runs import TestImageResult, TestMatches, TestRun
 
 __all__ = [
     "Alert",
@@ -19,4 +20,7 @@ __all__ = [
     "GateLimit",
     "Outcome",
     "RuleKind",
+    "TestImageResult",
+    "TestMatches",
+    "TestRun",
 ]

@@ -90,7 +90,7 @@ def channel_test(request: HttpRequest, pk: int) -> HttpResponse:
     found = alerts.get_channel(request.user, pk)
     try:
         alert_jobs.send_test([found])
-    except alerts.TestRefused as refusal:
+    except alerts.TrialRefused as refusal:
         messages.error(request, f"{refusal} {refusal.remedy}")
     return redirect("alerts:channel", pk)
 

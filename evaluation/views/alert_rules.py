@@ -117,6 +117,6 @@ def rule_test(request: HttpRequest, pk: int) -> HttpResponse:
     found = alerts.get_rule(request.user, pk, Role.EDITOR)
     try:
         alert_jobs.send_test(list(found.channels.all()), found)
-    except alerts.TestRefused as refusal:
+    except alerts.TrialRefused as refusal:
         messages.error(request, f"{refusal} {refusal.remedy}")
     return redirect(f"{found.get_absolute_url()}#messages")

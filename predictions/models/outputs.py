@@ -11,6 +11,7 @@ from predictions.models.sets import PredictionSetItem
 class PredictedObject(models.Model):
     """A predicted object: box (COCO xywh, pixels), score, and where the model gives them a mask and keypoints.
 
+    `area` (pixels) is what sizes go by: the mask's where results gave no box; empty, it is the box's, as pycocotools has it.
     Rows of a run keep file order in `id`. Deletions in bulk go through `predictions.runs`.
     """
 

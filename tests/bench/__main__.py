@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCHES = ("imports", "memory", "pages", "ingest", "validators", "training", "callback", "compare", "inference")
+BENCHES = (
+    "imports", "memory", "pages", "ingest", "validators", "training", "callback", "compare", "inference", "evaluation",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -1,0 +1,89 @@
+"""Truth and predictions as columns, which is how metrics read them: one array per field, a row per object.
+
+Images and categories are positions (0, 1, ...), never ids of a file; images in order of their ids. Boxes are COCO xywh in pixels, masks COCO polygons or RLE of
+their image's size, keypoints x, y, visibility for each point.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What truth and predictions refer to: image sizes (width, height in pixels, shape [images, 2]) and categories in order."""
+
+    sizes: Ints
+    category_names: Sequence[str]
+
+    @property
+    def image_count(self) -> int:
+        return len(self.sizes)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Ground truth: `ids` are the annotations' keys; `boxes` has the shape [objects, 4], `keypoints` [objects, points, 3]."""
+
+    ids: Ints
+    images: Ints
+    categories: Ints
+    boxes: Floats
+    areas: Floats
+    crowds: Flags
+    masks: Sequence[Any] | None = None
+    keypoints: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def left_out(self, kind: str) -> Flags:
+        """Objects that count neither when found nor when missed: crowds, and for keypoints people without a labelled point."""
+        if kind != "keypoints" or self.keypoints is None:
+            return self.crowds
+        return self.crowds | ~(self.keypoints[:, :, 2] > 0).any(axis=1)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model claims, in the order of its file: equal scores keep it. Same shapes as of the truth.
+
+    `areas` (pixels) are what sizes go by; None: those of the boxes.
+    """
+
+    ids: Ints
+    images: Ints
+    categories: Ints
+    scores: Floats
+    boxes: Floats
+    masks: Sequence[Any] | None = None
+    keypoints: Floats | None = None
+    areas: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def by_score(self) -> Ints:
+        """Positions by falling score; of equal scores in order of images, and within an image of the file, as pycocotools goes."""
+        return np.lexsort((self.images, -self.scores))
+
+
+@dataclass(frozen=True)
+class LabelColumns:
+    """Classification: an image's true and predicted category by position, -1 where it has none, and how sure the model was.
+
+    `probabilities` has the shape [images, classes] in the scene's order of categories, all nought where
+    an image has none; None where only first choices are known.
+    """
+
+    truth: Ints
+    predicted: Ints
+    confidence: Floats
+    probabilities: Floats | None = None

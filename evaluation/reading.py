@@ -1,0 +1,290 @@
+"""Truth and predictions from the database as columns: COPY in binary, which numpy reads as it comes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+
+from datasets.models import Dataset, Split
+from evaluation.metrics.columns import Floats, Ints, LabelColumns, Predictions, Scene, Truth
+from predictions.models import PredictionRun
+
+# The binary format's header: a signature of 11 bytes, flags and the length of an extension that nobody writes.
+HEADER = 19
+TRAILER = 2
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a test run looks at: the scene, the keys of its images by position and their splits, and the dataset's categories.
+
+    `categories` are keys, `places` their positions among the scene's, which differ from their order where names are mapped.
+    """
+
+    scene: Scene
+    samples: Ints
+    splits: Sequence[str]
+    categories: Ints
+    places: Ints
+
+    def image_positions(self, keys: Ints) -> Ints:
+        return _positions(self.samples, keys)
+
+    def category_positions(self, keys: Ints) -> Ints:
+        return self.places[_positions(self.categories, keys)]
+
+
+def read_stage(
+    dataset: Dataset,
+    split: Split | None = None,
+    samples: Sequence[int] | None = None,
+    mapping: Mapping[str, str] | None = None,
+) -> Stage:
+    """All images of the split (or of the dataset, or those given), in order of their ids, and the dataset's categories.
+
+    `mapping` gives categories another name; those of one name become one. Where all ids are numbers they count as numbers, as COCO's tools have it: equal scores are told apart by that order.
+    """
+    rows = _images(dataset, split, samples)
+    if rows and all(row[1].isdecimal() for row in rows):
+        rows.sort(key=lambda row: int(row[1]))
+    keys, names, places = _categories(dataset, mapping or {})
+    sizes = np.array([[row[2] or 0, row[3] or 0] for row in rows], np.int64).reshape(-1, 2)
+    return Stage(Scene(sizes, names), np.array([row[0] for row in rows], np.int64), [row[4] for row in rows], keys, places)
+
+
+def _categories(dataset: Dataset, mapping: Mapping[str, str]) -> tuple[Ints, list[str], Ints]:
+    """Keys, the names that are left, and which of them is each key's."""
+    rows = list(dataset.categories.order_by("position", "pk").values_list("pk", "name"))
+    keys = np.array([key for key, _ in rows], np.int64)
+    if not mapping:
+        return keys, [name for _, name in rows], np.arange(len(rows))
+    mapped = [mapping.get(name, name) for _, name in rows]
+    names = list(dict.fromkeys(mapped))
+    return keys, names, np.array([names.index(name) for name in mapped], np.int64)
+
+
+def _images(dataset: Dataset, split: Split | None, samples: Sequence[int] | None) -> list[Any]:
+    found = dataset.samples.filter(split=split) if split else dataset.samples.all()
+    if samples is not None:
+        found = found.filter(pk__in=samples)
+    return list(found.order_by("pk").values_list("pk", "external_id", "width", "height", "split__name"))
+
+
+def read_truth(stage: Stage, dataset: Dataset, split: Split | None = None, *, masks: bool = False, keypoints: int = 0) -> Truth:
+    """The ground truth of the stage's images. `keypoints` is how many points an object has; 0: they are not read.
+
+    An object without an area has that of its box. Objects without a box are whole-image labels and not read.
+    """
+    within = split.pk if split else None
+    columns = _copied(
+        "SELECT a.id, a.sample_id, a.category_id, a.x, a.y, a.width, a.height,"
+        " coalesce(a.area, a.width * a.height), a.is_crowd::int::float8"
+        " FROM datasets_annotation a JOIN datasets_sample s ON s.id = a.sample_id"
+        " WHERE s.dataset_id = %s AND (%s::bigint IS NULL OR s.split_id = %s) AND a.width IS NOT NULL",
+        [dataset.pk, within, within],
+        3,
+        9,
+    )
+    kept = _kept(stage, columns)
+    ids = kept[0]
+    return Truth(
+        ids=ids,
+        images=stage.image_positions(kept[1]),
+        categories=stage.category_positions(kept[2]),
+        boxes=np.column_stack(kept[3:7]),
+        areas=kept[7],
+        crowds=kept[8] > 0,
+        masks=_masks("datasets_annotation", ids) if masks else None,
+        keypoints=_keypoints("datasets_annotation", ids, keypoints) if keypoints else None,
+    )
+
+
+def read_predictions(
+    stage: Stage, run: PredictionRun, *, masks: bool = False, keypoints: int = 0, least_confidence: float = 0.0
+) -> Predictions:
+    """What the run claims of the stage's images, in file order."""
+    columns = _copied(
+        "SELECT id, sample_id, category_id, score, x, y, width, height, coalesce(area, width * height)"
+        " FROM predictions_predictedobject WHERE run_id = %s AND width IS NOT NULL AND score >= %s",
+        [run.pk, least_confidence],
+        3,
+        9,
+    )
+    kept = _kept(stage, columns)
+    ids = kept[0]
+    return Predictions(
+        ids=ids,
+        images=stage.image_positions(kept[1]),
+        categories=stage.category_positions(kept[2]),
+        scores=kept[3],
+        boxes=np.column_stack(kept[4:8]),
+        masks=_masks("predictions_predictedobject", ids) if masks else None,
+        keypoints=_keypoints("predictions_predictedobject", ids, keypoints) if keypoints else None,
+        areas=kept[8],
+    )
+
+
+def keypoint_names(dataset: Dataset) -> list[str]:
+    """Of the first category that has a skeleton; without names as many numbers as the objects have points. Empty: no keypoints."""
+    named = dataset.categories.exclude(keypoint_names=[]).order_by("position", "pk").values_list("keypoint_names", flat=True)
+    found = named.first()
+    if found:
+        return list(found)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(cardinality(a.keypoints)) FROM datasets_annotation a JOIN datasets_sample s ON s.id = a.sample_id"
+            " WHERE s.dataset_id = %s AND a.keypoints IS NOT NULL",
+            [dataset.pk],
+        )
+        return [str(number) for number in range((cursor.fetchone()[0] or 0) // 3)]
+
+
+def read_labels(
+    stage: Stage, dataset: Dataset, run: PredictionRun, mapping: Mapping[str, str]
+) -> tuple[Stage, LabelColumns, int]:
+    """Whole-image labels; the stage with the classes that the model knows and the dataset lacks; images with several true classes.
+
+    The first true class of the file counts. The model's first choice is its surest label, or of the probabilities the largest.
+    """
+    truth, several = _true_labels(stage, dataset)
+    predicted, confidence = _first_choices(stage, run)
+    stage, probabilities = _probabilities(stage, run, mapping)
+    if probabilities is not None:
+        unnamed = (predicted < 0) & (probabilities.sum(axis=1) > 0)
+        predicted[unnamed] = probabilities[unnamed].argmax(axis=1)
+        confidence[unnamed] = probabilities[unnamed].max(axis=1)
+    return stage, LabelColumns(truth, predicted, confidence, probabilities), several
+
+
+def _true_labels(stage: Stage, dataset: Dataset) -> tuple[Ints, int]:
+    columns = _copied(
+        "SELECT a.id, a.sample_id, a.category_id FROM datasets_annotation a JOIN datasets_sample s ON s.id = a.sample_id"
+        " WHERE s.dataset_id = %s AND a.width IS NULL",
+        [dataset.pk],
+        3,
+        3,
+    )
+    _, samples, keys = _kept(stage, columns)
+    images, categories = stage.image_positions(samples), stage.category_positions(keys)
+    truth = np.full(len(stage.samples), -1)
+    # In order of the file: written backwards, the first stays.
+    truth[images[::-1]] = categories[::-1]
+    others = np.unique(images[truth[images] != categories])
+    return truth, len(others)
+
+
+def _first_choices(stage: Stage, run: PredictionRun) -> tuple[Ints, Floats]:
+    columns = _copied(
+        "SELECT id, sample_id, category_id, score FROM predictions_predictedobject WHERE run_id = %s AND width IS NULL",
+        [run.pk],
+        3,
+        4,
+    )
+    _, samples, keys, scores = _kept(stage, columns)
+    images, categories = stage.image_positions(samples), stage.category_positions(keys)
+    predicted, confidence = np.full(len(stage.samples), -1), np.zeros(len(stage.samples))
+    rising = np.argsort(scores, kind="stable")
+    predicted[images[rising]], confidence[images[rising]] = categories[rising], scores[rising]
+    return predicted, confidence
+
+
+def _probabilities(stage: Stage, run: PredictionRun, mapping: Mapping[str, str]) -> tuple[Stage, Floats | None]:
+    """[images, classes], nought where an image has none; None where the run has none, or does not say of which classes."""
+    named = [mapping.get(name, name) for name in run.generation_params.get("class_names", [])]
+    samples, values = _copied_arrays(
+        "SELECT sample_id, probabilities FROM predictions_predictedlabel WHERE run_id = %s AND cardinality(probabilities) = %s",
+        [run.pk, len(named)],
+        len(named),
+    )
+    inside = np.isin(samples, stage.samples)
+    if not inside.any():
+        return stage, None
+    known = stage.scene.category_names
+    names = [*known, *(name for name in dict.fromkeys(named) if name not in known)]
+    found = np.zeros((len(stage.samples), len(names)))
+    rows = stage.image_positions(samples[inside])
+    for column, name in enumerate(named):
+        found[rows, names.index(name)] += values[inside, column]
+    return replace(stage, scene=replace(stage.scene, category_names=names)), found
+
+
+def _positions(keys: Ints, wanted: Ints) -> Ints:
+    order = np.argsort(keys, kind="stable")
+    return np.asarray(order[np.searchsorted(keys, wanted, sorter=order)])
+
+
+def _kept(stage: Stage, columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Rows of the stage's images, in order of their keys."""
+    order = np.argsort(columns[0], kind="stable")
+    inside = order[np.isin(columns[1][order], stage.samples)]
+    return [column[inside] for column in columns]
+
+
+def _copied_arrays(query: str, parameters: Sequence[Any], length: int) -> tuple[Ints, Floats]:
+    """A bigint and a float8[] of this length in each row: keys, and values [rows, length]."""
+    element = np.dtype([("size", ">i4"), ("value", ">f8")])
+    fields: list[Any] = [("count", ">i2"), ("length0", ">i4"), ("value0", ">i8"), ("length1", ">i4"), ("head", "V20")]
+    row = np.dtype([*fields, ("value1", element, (length,))])
+    with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copying:
+        data = b"".join(bytes(block) for block in copying)
+    rows = np.frombuffer(data, row, (len(data) - HEADER - TRAILER) // row.itemsize, HEADER)
+    return rows["value0"].astype(np.int64), rows["value1"]["value"].astype(np.float64)
+
+
+def _copied(query: str, parameters: Sequence[Any], keys: int, count: int) -> list[NDArray[Any]]:
+    """The query's columns: `keys` of bigint first, then float8, none of them null."""
+    fields = [("count", ">i2")]
+    for number in range(count):
+        fields += [(f"length{number}", ">i4"), (f"value{number}", ">i8" if number < keys else ">f8")]
+    row = np.dtype(fields)
+    parts: list[list[NDArray[Any]]] = [[] for _ in range(count)]
+    with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copying:
+        rest, skipped = b"", HEADER
+        blocks: list[bytes] = []
+        size = 0
+        for block in copying:
+            blocks.append(bytes(block))
+            size += len(block)
+            if size >= 16_000_000:
+                rest, skipped = _unpack(b"".join([rest, *blocks]), skipped, row, parts)
+                blocks, size = [], 0
+        _unpack(b"".join([rest, *blocks])[:-TRAILER], skipped, row, parts)
+    kinds = [np.int64] * keys + [np.float64] * (count - keys)
+    return [np.concatenate(part).astype(kind) if part else np.empty(0, kind) for part, kind in zip(parts, kinds, strict=True)]
+
+
+def _unpack(data: bytes, skipped: int, row: np.dtype[Any], parts: list[list[NDArray[Any]]]) -> tuple[bytes, int]:
+    """Whole rows into the parts; what is left of the last, and 0 since the header is gone."""
+    whole = (len(data) - skipped) // row.itemsize
+    rows = np.frombuffer(data, row, whole, skipped)
+    for number, part in enumerate(parts):
+        kind = np.int64 if row[f"value{number}"].kind == "i" else np.float64
+        part.append(rows[f"value{number}"].astype(kind))
+    return data[skipped + whole * row.itemsize :], 0
+
+
+def _masks(table: str, ids: Ints) -> list[Any]:
+    """Each row's segmentation, None where it has none."""
+    rows = _rows(f"SELECT id, segmentation FROM {table} WHERE id = ANY(%s) AND segmentation IS NOT NULL", ids)  # noqa: S608 - our names
+    found = {key: json.loads(segmentation) for key, segmentation in rows}
+    return [found.get(key) for key in ids.tolist()]
+
+
+def _keypoints(table: str, ids: Ints, points: int) -> Floats:
+    """[rows, points, 3]; nought where a row has none or another number of them."""
+    values = np.zeros((len(ids), points, 3))
+    place = {key: number for number, key in enumerate(ids.tolist())}
+    for key, flat in _rows(f"SELECT id, keypoints FROM {table} WHERE id = ANY(%s) AND keypoints IS NOT NULL", ids):  # noqa: S608 - our names
+        if len(flat) == points * 3:
+            values[place[key]] = np.reshape(flat, (points, 3))
+    return values
+
+
+def _rows(query: str, ids: Ints) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, [ids.tolist()])
+        return list(cursor.fetchall())
