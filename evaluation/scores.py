@@ -3,6 +3,7 @@
 A metric here is a score that every item has by itself, so that two runs can be held against each other item by item.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,9 @@ HEADER_BYTES = 19
 
 @dataclass(frozen=True)
 class Metric:
-    """A score as comparisons know it. `is_binary`: an item has it or not. `is_share`: means lie in 0..1 and are told in points."""
+    """A score as comparisons know it. `is_binary`: an item has it or not. `is_share`: it lies in 0..1, and differences are told
+    in points. `most`: the greatest value there is.
+    """
 
     name: str
     label: str
@@ -35,6 +38,7 @@ class Metric:
     lower_is_better: bool = False
     is_share: bool = True
     decimals: int = 3
+    most: float = 1.0
 
 
 TEXT_METRICS = {
@@ -44,8 +48,9 @@ TEXT_METRICS = {
         definition.meaning,
         is_binary=name in ("exact_match", "exact_match_norm"),
         lower_is_better=definition.lower_is_better,
-        is_share=name not in ("length_ratio", "chrf"),
+        is_share=name != "chrf",
         decimals=definition.decimals,
+        most=100.0 if name == "chrf" else 1.0,
     )
     for name, definition in DEFINITIONS.items()
 } | {
@@ -56,6 +61,7 @@ TEXT_METRICS = {
         "How far the characters of the prediction / those of the reference are from 1.",
         lower_is_better=True,
         is_share=False,
+        most=math.inf,
     )
 }
 PASSED = Metric("passed", "Passed", "Whether all validators of the item passed.", is_binary=True)
@@ -75,7 +81,7 @@ def metric_of(name: str) -> Metric:
     """The definition; of a trainer's own score, of which more is taken to be better."""
     if name.startswith(CUSTOM):
         own = name.removeprefix(CUSTOM)
-        return Metric(name, own, "A score that the trainer sent; higher is taken to be better.", is_share=False)
+        return Metric(name, own, "A score that the trainer sent; higher is taken to be better.", is_share=False, most=math.inf)
     return METRICS[name]
 
 
@@ -170,7 +176,9 @@ def read_columns(rows: "QuerySet[Any]", *columns: str | F | Case | Cast) -> Floa
     as the next, so that half a million of them are read without one Python object each."""
     numbers = [Coalesce(Cast(column, FloatField()), Value(np.nan), output_field=FloatField()) for column in columns]
     sql, parameters = rows.order_by().values_list(*numbers).query.sql_with_params()
-    with connection.cursor() as cursor, cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT BINARY)", parameters) as copy:
+    # COPY takes no parameters: they are written into it, quoted by the driver.
+    statement = connection.ops.compose_sql(f"COPY ({sql}) TO STDOUT (FORMAT BINARY)", parameters)  # type: ignore[attr-defined]
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
         stream = b"".join(copy)
     row = np.dtype([("count", ">i2"), *((f"{place}", [("size", ">i4"), ("value", ">f8")]) for place in range(len(columns)))])
     found = np.frombuffer(stream, row, count=(len(stream) - HEADER_BYTES) // row.itemsize, offset=HEADER_BYTES)

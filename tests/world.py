@@ -12,6 +12,7 @@ from PIL import Image
 from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
 from evaluation.gates import check as check_gate
+from evaluation.models import Comparison
 from predictions.models import JobToken, PredictionImport, PredictionSet, TextPrediction
 from tests.access_table import PEOPLE
 from tests.factories import (
@@ -61,6 +62,9 @@ class World:
         alert = make_alert(rule, training.runs.get())
         gate = make_gate(training, name="release", exact_match={"limit": 0.5})
         check_gate(gate, training.runs.get(), editor)
+        comparison = Comparison.objects.create(
+            baseline=run, candidate=run, state="0.25", confidence=0.25, status=JobStatus.FAILED
+        )
         job_token, _ = JobToken.issue(training, admin, "training", 30)
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
@@ -73,6 +77,7 @@ class World:
         self.arguments |= {row._meta.model_name: {"pk": row.pk} for row in rows}
         self.arguments |= {
             "": {},
+            "comparison": {"pk": comparison.pk},
             "project": {"slug": project.slug},
             "membership": {"slug": project.slug, "pk": membership.pk},
             "project_invitation": {"slug": project.slug, "pk": invitation.pk},

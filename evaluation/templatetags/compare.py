@@ -33,7 +33,7 @@ def outcome(value: float | None, metric: Metric) -> SafeString:
 @register.simple_tag
 def spread(interval: Interval | None, metric: Metric) -> str:
     """A 95 % interval; empty where there is none."""
-    return f"{interval[0]:.{metric.decimals}f} to {interval[1]:.{metric.decimals}f}" if interval else ""
+    return " to ".join(f"{value:.{metric.decimals}f}".replace("-", "−") for value in interval) if interval else ""
 
 
 @register.simple_tag
@@ -56,18 +56,18 @@ def p_words(p_value: float | None) -> str:
 
 @register.simple_tag
 def decision_mark(judgement: Judgement) -> SafeString:
-    """What the statistics say, as a word with a mark."""
+    """What the statistics say once adjusted, as a word with a mark."""
     words = {"better": ("check", "better"), "worse": ("x", "worse"), "undecided": ("minus", "not decisive")}
-    sign, word = words[judgement.decision]
-    return format_html('<span class="decision" data-decision="{}">{} {}</span>', judgement.decision, icon(sign), word)
+    sign, word = words[judgement.decision_adjusted]
+    return format_html('<span class="decision" data-decision="{}">{} {}</span>', judgement.decision_adjusted, icon(sign), word)
 
 
 @register.filter
 def place_of(run: PredictionRun) -> str:
-    """Where a run comes from, in a few words: "epoch 3, step 96", or its dataset and split."""
+    """Where a run comes from, in a few words: "step 96, attempt 1", or its dataset and split."""
     if run.dataset is None:
         superseded = "" if run.is_current else ", superseded"
-        return f"epoch {run.epoch or 0:g}, step {run.step or 0:,}, attempt {run.attempt}{superseded}"
+        return f"step {run.step or 0:,}, attempt {run.attempt}{superseded}"
     return f"{run.dataset.name}{f', {run.split.name}' if run.split else ''}"
 
 

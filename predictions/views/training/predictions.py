@@ -1,22 +1,23 @@
-"""What a job answered: the table of a firing, changes between two, the runs."""
+"""What a job answered: the table of a firing, the runs, and the way to what changed between two."""
 
 from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from predictions import changes, training, trends
+from predictions import texts, training, trends
 from predictions.models import PredictionRun, TextPrediction, TrainingJob
+from predictions.record import RECORDED, record
 from predictions.scoring import DEFINITIONS, SCORE_NAMES
 from predictions.totals import Totals, bleu_signature
 from predictions.trajectories import is_solved
 from predictions.views.training.jobs import frame, is_fragment
 
 PAGE = 50
-SHOWN_CHANGES = 50
 SORTABLE = ("sample_index", *SCORE_NAMES, "latency_ms")
 OUTCOMES = {"": "All", "wrong": "Wrong", "right": "Right"}
 
@@ -62,7 +63,10 @@ def _table(request: HttpRequest, run: PredictionRun | None) -> dict[str, Any]:
     if sort.lstrip("-") not in SORTABLE:
         sort = "sample_index"
     outcome, search = request.GET.get("outcome", ""), request.GET.get("search", "").strip()[:200]
+    validator = request.GET.get("validator", "")[:80]
     rows = TextPrediction.objects.none() if run is None else _rows(run, sort, outcome, search)
+    if validator:
+        rows = rows.filter(texts.failed(validator))
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     for row in page:
         row.solved = is_solved(row)
@@ -74,11 +78,20 @@ def _table(request: HttpRequest, run: PredictionRun | None) -> dict[str, Any]:
         "outcome": outcome,
         "outcomes": OUTCOMES,
         "search": search,
-        "is_filtered": bool(outcome or search),
+        "validator": validator,
+        "failing": [] if run is None else _failing(run, validator),
+        "is_filtered": bool(outcome or search or validator),
         "is_scored": scored,
         "has_checks": any(row.passed is not None for row in page),
         "columns": [(name, DEFINITIONS[name]) for name in ("char_error_rate", "exact_match", "word_overlap", "chrf")],
     }
+
+
+def _failing(run: PredictionRun, chosen: str) -> list[dict[str, Any]]:
+    """The run's validators that failed or could not be run, by how often; the one that the address names, whatever it holds."""
+    found = texts.failing_validators(run)
+    counts = found | ({} if not chosen or chosen in found else {chosen: 0})
+    return [{"type": name, "count": count} for name, count in counts.items()]
 
 
 def _rows(run: PredictionRun, sort: str, outcome: str, search: str) -> "QuerySet[TextPrediction]":
@@ -99,8 +112,7 @@ def chart_choices(found: TrainingJob, request: HttpRequest) -> dict[str, Any]:
     points = trends.points(found)
     custom = trends.custom_names(points)
     names = {name: definition.label for name, definition in DEFINITIONS.items()} | {"bleu": "Corpus BLEU"}
-    if any(point.totals.validated for point in points):
-        names |= {"pass_rate": "Pass rate"}
+    names |= {name: trends.RATES[name].label for name in trends.rates(points)}
     names |= {f"custom:{name}": name for name in custom}
     wanted = [name for name in request.GET.getlist("metric") if name in names]
     usual = ["char_error_rate", "exact_match", *(["pass_rate"] if "pass_rate" in names else ["word_overlap"])]
@@ -121,47 +133,31 @@ def chart_choices(found: TrainingJob, request: HttpRequest) -> dict[str, Any]:
 
 
 @require_safe
-def compare(request: HttpRequest, pk: int) -> HttpResponse:
-    """Two firings of a job: what got better and what got worse."""
+def changes(request: HttpRequest, pk: int) -> HttpResponse:
+    """What changed between two firings, the first and the latest unless the address names others: a comparison of their runs."""
     found = training.get_job(request.user, pk)
-    runs = firings(found)
-    after = chosen(runs, request)
-    before = chosen(runs[:1], request, "before") if not request.GET.get("before") else chosen(runs, request, "before")
-    score = request.GET.get("score", "char_error_rate")
-    score = score if score in SCORE_NAMES else "char_error_rate"
-    context = {**frame(found, "changes"), "runs": runs, "run": after, "before": before, "score": score, "scores": DEFINITIONS}
+    listed = firings(found)
+    after = chosen(listed, request)
+    alike = [run for run in listed if after and run.set_version_id == after.set_version_id]
+    before = chosen(listed if request.GET.get("before") else alike[:1], request, "before")
+    query: dict[str, Any] = {"metric": request.GET.get("score", "char_error_rate")}
     if before and after and before.pk != after.pk:
-        result = changes.between(before, after, score)
-        context |= {"changes": result, "lists": _lists(before, after, result), "definition": DEFINITIONS[score]}
-    return render(request, "training/changes.html", context)
-
-
-def _lists(before: PredictionRun, after: PredictionRun, result: changes.Changes) -> list[dict[str, Any]]:
-    shown = {"Regressed": result.regressed, "Improved": result.improved}
-    keys = [change.key for found in shown.values() for change in found[:SHOWN_CHANGES]]
-    old, new = changes.rows_of(before, keys), changes.rows_of(after, keys)
-    return [
-        {
-            "title": title,
-            "total": len(found),
-            "rows": [{"change": change, "old": old[change.key], "new": new[change.key]} for change in found[:SHOWN_CHANGES]],
-        }
-        for title, found in shown.items()
-    ]
+        query |= {"baseline": before.pk, "candidate": after.pk}
+    elif after:
+        query["baseline"] = after.pk
+    return redirect(reverse("compare:compare", args=[found.project.slug], query=query))
 
 
 @require_safe
 def runs(request: HttpRequest, pk: int) -> HttpResponse:
     """Every firing with its record: how the answers were made."""
     found = training.get_job(request.user, pk)
-    listed = list(
-        PredictionRun.objects.filter(job=found)
-        .select_related("set_version__prediction_set")
-        .order_by("-epoch", "-step", "-attempt")
-    )
+    listed = list(PredictionRun.objects.filter(job=found).select_related(*RECORDED).order_by("-epoch", "-step", "-attempt"))
     for run in listed:
-        totals = Totals.from_json(run.totals) if run.totals else Totals()
-        run.error_rate, run.bleu = totals.mean("char_error_rate"), totals.corpus_bleu
-    context = {**frame(found, "runs"), "listed": listed, "missed": found.missed[::-1], "bleu_signature": bleu_signature()}
+        run.sums = Totals.from_json(run.totals)
+        run.error_rate, run.bleu = run.sums.mean("char_error_rate"), run.sums.corpus_bleu
+        run.record = record(run)
+    context = {**frame(found, "runs"), "has_checks": any(run.sums.validated for run in listed)}
+    context |= {"listed": listed, "missed": found.missed[::-1], "bleu_signature": bleu_signature()}
     context["checkpoints"] = list(found.checkpoints.order_by("-step", "-pk")[:100])
     return render(request, "training/runs.html", context)
