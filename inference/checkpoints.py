@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +23,7 @@ from django.db import transaction
 
 from accounts.models import Project, User
 from datasets.models import Upload
-from datasets.uploads import clean_file_name, remove_upload
+from datasets.uploads import Readable, clean_file_name, remove_upload
 from inference import adapters, pickles
 from inference.adapters.base import Adapter, AdapterError, CheckpointSpec
 from inference.models import CheckpointExport, InferenceJob, TrustedWeights
@@ -241,7 +242,8 @@ def delete_checkpoint(checkpoint: Checkpoint) -> int:
     jobs = InferenceJob.objects.filter(checkpoint=checkpoint).count()
     stored = [name for name in [checkpoint.file, *checkpoint.exports.values_list("file", flat=True)] if name]
     checkpoint.delete()
-    transaction.on_commit(lambda: [default_storage.delete(name) for name in stored])
+    for name in stored:
+        transaction.on_commit(partial(default_storage.delete, name))
     return jobs
 
 
@@ -321,7 +323,7 @@ class Digest:
     size: int  # bytes
 
 
-def digest_of(source: BinaryIO, copy: BinaryIO | None = None) -> Digest:
+def digest_of(source: Readable, copy: BinaryIO | None = None) -> Digest:
     """Of all that is left of the source, which is written to `copy` on the way."""
     sha256, size = hashlib.sha256(), 0
     while piece := source.read(PIECE):

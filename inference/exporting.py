@@ -16,7 +16,7 @@ from datasets.importers.problems import ImportRefused
 from datasets.models import JobStatus, Sample
 from datasets.runner import Heartbeat
 from inference import checkpoints
-from inference.adapters.base import AdapterError, Image, InferenceResult
+from inference.adapters.base import AdapterError, DetectedObject, Image, InferenceResult
 from inference.decoding import decoded
 from inference.models import CheckpointExport
 from predictions.models import Checkpoint
@@ -80,8 +80,8 @@ def same_answer(one: InferenceResult, other: InferenceResult) -> bool:
     return True
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    apart = max(abs(a - b) for a, b in zip(one.box, other.box, strict=True))
+def _is_same(one: DetectedObject, other: DetectedObject) -> bool:
+    apart: float = max(abs(a - b) for a, b in zip(one.box, other.box, strict=True))
     return one.label_id == other.label_id and apart <= SAME_PIXELS and abs(one.confidence - other.confidence) <= SAME_CONFIDENCE
 
 
