@@ -49,7 +49,6 @@ class Tunings:
         whole.replace(path)
         return plan
 
-
     def _path(self, adapter: Adapter, digest: str) -> Path:
         return self.folder / f"{_key(adapter, digest)}.json"
 

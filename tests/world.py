@@ -11,8 +11,7 @@ from PIL import Image
 
 from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
-from inference.models import InferenceJob, InferenceResult
-from inference.models import CheckpointExport
+from inference.models import CheckpointExport, InferenceJob, InferenceResult
 from predictions.models import JobToken, PredictionImport, PredictionSet, TextPrediction
 from tests.access_table import PEOPLE
 from tests.factories import (
@@ -55,12 +54,11 @@ class World:
         make_firing(training, 1)
         text = TextPrediction.objects.get(sample_index=0)
         job_token, _ = JobToken.issue(training, admin, "training", 30)
-        checkpoint = make_checkpoint(project)
+        checkpoint = make_checkpoint(project, job=training, file=self.store_weights())
         inference = InferenceJob.objects.create(project=project, checkpoint=checkpoint, kind="single", created_by=editor)
         result = InferenceResult.objects.create(
             job=inference, position=0, name="a.png", image=self.store_image(), image_format="PNG", width=8, height=6
         )
-        checkpoint = make_checkpoint(project, job=training, file=self.store_weights())
         export = CheckpointExport.objects.create(checkpoint=checkpoint, format="onnx", file=self.store_weights())
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,

@@ -161,5 +161,3 @@ def make_images(folder: Path) -> Path:
         grained = np.clip(smooth + random.normal(0, 6, (480, 640, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(grained).save(path, quality=88)
     return folder
-
-

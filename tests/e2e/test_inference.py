@@ -24,7 +24,6 @@ def checkpoint(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def two_boxes() -> bytes:
     """YOLO's output, [1, 4 + classes, candidates]: centre x, y, width, height, and a score for each class."""
-    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     rows = np.array([[300, 340], [320, 320], [200, 200], [200, 200], [0.9, 0.5], [0.0, 0.0]], dtype=np.float32)[None]

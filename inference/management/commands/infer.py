@@ -63,7 +63,8 @@ def _rows(
     job = InferenceJob(checkpoint=checkpoint, kind=InferenceKind.BATCH, settings=vars(asked))
     base = root if root.is_dir() else root.parent
     return [
-        InferenceResult(job=job, name=str(paths[answer.position].relative_to(base)), **result_row(job, answer)) for answer in found
+        InferenceResult(job=job, name=str(paths[answer.position].relative_to(base)), **result_row(job, answer))
+        for answer in found
     ]
 
 
