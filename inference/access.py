@@ -43,7 +43,7 @@ def get_checkpoint(user: User, pk: int, needed: Role = Role.VIEWER) -> Checkpoin
 def get_export(user: User, pk: int, needed: Role = Role.VIEWER) -> CheckpointExport:
     """With its checkpoint and project; answers as get_checkpoint does."""
     visible = CheckpointExport.objects.visible_to(user).select_related("checkpoint__project", "checkpoint__job")
-    export = get_object_or_404(visible, pk=pk)
+    export: CheckpointExport = get_object_or_404(visible, pk=pk)
     if needed != Role.VIEWER:
         require_role(user, export.checkpoint.project, needed)
     return export

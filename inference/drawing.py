@@ -86,7 +86,7 @@ def _write(
     text = "\n".join(lines)
     left, top, right, bottom = pen.multiline_textbbox((0, 0), text, font=font)
     across, down = right - left + 6 * unit, bottom - top + 6 * unit
-    size = pen.im.size  # type: ignore[union-attr]
+    size = pen.im.size
     x = min(max(0.0, at[0]), max(0.0, size[0] - across))
     y = at[1] - down if above and at[1] >= down else max(0.0, at[1])
     pen.rectangle((x, y, x + across, y + down), fill=colour)

@@ -76,7 +76,7 @@ def run_some(job_id: int, ring: Callable[[int], object]) -> None:
 
 def _chunks_at_once(job: InferenceJob) -> int:
     """As many as take about two seconds, where the pace is known; else one."""
-    rate = job.report.get("facts", {}).get("rate", 0)
+    rate = float(job.report.get("facts", {}).get("rate", 0))
     return max(1, min(MOST_CHUNKS, round(rate * SECONDS_PER_CLAIM / IMAGES_PER_CHUNK)))
 
 
