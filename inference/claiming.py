@@ -50,7 +50,14 @@ def take(job: InferenceJob, most: int) -> Claim | None:
 
 def _taken(job: InferenceJob, most: int, *, fresh: bool) -> Claim | None:
     now = timezone.now()
-    values = {"now": now, "stale": now - STALE_AFTER, "job": job.pk, "job_attempts": job.attempts, "most": most, "fresh": fresh}
+    values: dict[str, Any] = {
+        "now": now,
+        "stale": now - STALE_AFTER,
+        "job": job.pk,
+        "job_attempts": job.attempts,
+        "most": most,
+        "fresh": fresh,
+    }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TAKE, values)
         rows = sorted(cursor.fetchall(), key=lambda row: row[1])

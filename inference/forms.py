@@ -61,7 +61,7 @@ class SettingsForm(CheckpointForm):
 
 
 class BatchForm(SettingsForm):
-    files = ManyFilesField(
+    files: Any = ManyFilesField(
         label="Images, or a ZIP of them", widget=ManyFilesInput(attrs={"accept": "image/*,.zip"}), max_length=1000
     )
 

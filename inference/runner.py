@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings as configured
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
 
@@ -20,10 +21,13 @@ from datasets.sources import unpacked_or_itself
 from inference import checkpoints, storing
 from inference.adapters.base import Adapter, AdapterError, InferenceSettings
 from inference.claiming import MAX_ATTEMPTS, Claim, ClaimHeartbeat, has_more, take, workers_lost
+from inference.decoding import decoded
+from inference.drawing import heat_picture
 from inference.engine import Answer, Picture, Plan, answers
 from inference.loaded import LoadedCheckpoints
 from inference.models import InferenceJob, InferenceKind, InferenceResult
 from inference.requests import IMAGES_PER_CHUNK, NewImage, RequestRefused, add_images
+from inference.results import heat_name, stored_image
 from inference.tuning import Tunings, default_plan, usual_plan
 
 log = logging.getLogger("touchstone.inference")
@@ -72,7 +76,7 @@ def run_some(job_id: int, ring: Callable[[int], object]) -> None:
 
 def _chunks_at_once(job: InferenceJob) -> int:
     """As many as take about two seconds, where the pace is known; else one."""
-    rate = job.report.get("facts", {}).get("rate", 0)
+    rate = float(job.report.get("facts", {}).get("rate", 0))
     return max(1, min(MOST_CHUNKS, round(rate * SECONDS_PER_CLAIM / IMAGES_PER_CHUNK)))
 
 
@@ -199,3 +203,11 @@ def _unpack(job: InferenceJob) -> None:
             if not InferenceJob.objects.filter(pk=job.pk, status=JobStatus.RUNNING, attempts=job.attempts).exists():
                 raise JobCancelled
             add_images(job, images)
+
+
+def explain(result: InferenceResult) -> None:
+    """Where a classifier looked, as a picture to lay over the image. Raises AdapterError, Unreadable and FileNotFoundError."""
+    stored = stored_image(result)
+    image = decoded(_content(stored.image), upright=stored.exif_applied, most_pixels=configured.MAX_IMAGE_PIXELS)
+    heat = import_module("inference.gradcam").heat_map(_loaded(result.job), image)
+    default_storage.save(heat_name(result), ContentFile(heat_picture(heat)))

@@ -64,7 +64,7 @@ def store(claim: Claim, answers: Sequence[Answer], samples: dict[int, int], fact
 
 
 def _locked_job(claim: Claim) -> InferenceJob:
-    job = (
+    job: InferenceJob | None = (
         InferenceJob.objects.select_for_update(of=("self",), no_key=True)
         .filter(pk=claim.job.pk, status=JobStatus.RUNNING, attempts=claim.job.attempts)
         .select_related("run", "dataset", "checkpoint")
@@ -95,11 +95,12 @@ def result_row(job: InferenceJob, answer: Answer) -> dict[str, Any]:
         empty = {"label": "", "top": [], "objects_found": [], "object_count": 0}
         return empty | {"position": answer.position, "state": ResultState.FAILED, "error": answer.error[:LONGEST_ERROR]}
     objects = [_object(each) for each in result.objects]
-    label, label_id, confidence, count = result.label, result.label_id, result.confidence, len(objects)
+    label: str = result.label
+    label_id, confidence, count = result.label_id, result.confidence, len(objects)
     if job.kind == InferenceKind.SINGLE and objects:
         # What is stored are the candidates of the sliders; what is told is what was asked for.
         told = shown(objects, job.asked.confidence, job.asked.iou)
-        best = told[0] if told else {"label": "", "label_id": None, "confidence": None}
+        best: dict[str, Any] = told[0] if told else {"label": "", "label_id": None, "confidence": None}
         label, label_id, confidence, count = best["label"], best["label_id"], best["confidence"], len(told)
     return {
         "position": answer.position, "state": ResultState.DONE, "error": "", "width": result.width, "height": result.height,
@@ -137,7 +138,7 @@ def _write_predictions(job: InferenceJob, answers: Sequence[Answer], samples: di
     rows, labels = [], []
     for answer in answers:
         sample = samples.get(answer.position)
-        if answer.result is None or sample not in kept:
+        if answer.result is None or sample is None or sample not in kept:
             continue
         for name, row in _predicted(answer.result, sample):
             if category := categories.get(name):

@@ -5,8 +5,8 @@ from celery import shared_task
 from datasets.runner import run_job
 from inference import checkpoints, exporting
 from inference.job_files import remove_orphans
-from inference.models import CheckpointExport
-from inference.runner import run_some
+from inference.models import CheckpointExport, InferenceResult
+from inference.runner import explain, run_some
 from predictions.models import Checkpoint
 
 # Of messages in Redis 0 goes first: a single image, for which somebody waits, before the next chunks of a batch.
@@ -39,3 +39,10 @@ def adopt_checkpoint(checkpoint_id: int) -> None:
     checkpoint = Checkpoint.objects.select_related("job").filter(pk=checkpoint_id).first()
     if checkpoint is not None and not checkpoint.sha256:
         checkpoints.adopt(checkpoint)
+
+
+@shared_task
+def explain_result(result_id: int) -> None:
+    result = InferenceResult.objects.select_related("job__checkpoint", "sample").filter(pk=result_id).first()
+    if result is not None:
+        explain(result)

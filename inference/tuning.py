@@ -41,7 +41,11 @@ class Tunings:
         """As measured earlier, else now: a few seconds."""
         if known := self.known(adapter, digest):
             return known
+        started = time.monotonic()
         plan = measured_plan(adapter)
+        if time.monotonic() - started > BUDGET:
+            # Cut short, as on a machine that is busy with other things: good enough for now, measured anew next time.
+            return plan if plan.batch_size > 1 else replace(usual_plan(adapter), rate=plan.rate)
         path = self._path(adapter, digest)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         whole = path.with_suffix(".new")

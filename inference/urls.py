@@ -22,5 +22,6 @@ urlpatterns = [
     path("inference/results/<int:pk>/keep/", try_it.keep, name="keep"),
     path("inference/results/<int:pk>/image/", pictures.image, name="image"),
     path("inference/results/<int:pk>/thumb/<int:size>/", pictures.thumb, name="thumb"),
+    path("inference/results/<int:pk>/heat.png", pictures.heat, name="heat"),
     path("inference/results/<int:pk>/picture.jpg", pictures.picture, name="picture"),
 ]

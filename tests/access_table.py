@@ -199,6 +199,8 @@ PAGES = {
     "inference:image": Row("inference_result", get=SEE),
     "inference:thumb": Row("inference_thumb", get=SEE),
     "inference:picture": Row("inference_result", get=SEE),
+    # There is no classifier's answer in the world.
+    "inference:heat": Row("inference_result", get="login 404 404 404 404 404"),
     # No dataset is named.
     "inference:keep": Row("inference_result", post="login 404 403 404 404 404"),
 }

@@ -117,7 +117,7 @@ def answer_context(job: InferenceJob) -> dict[str, Any]:
         "data": stage_data(result) if result.state == "done" else None,
         "data_id": f"answer-data-{job.pk}",
         "keep": KeepForm(job.project),
-        "beside": TryForm(job.project).fields["checkpoint"].queryset.exclude(pk=job.checkpoint_id)[:50],  # type: ignore[attr-defined]
+        "beside": TryForm(job.project).fields["checkpoint"].queryset.exclude(pk=job.checkpoint_id)[:50],
     }
 
 
