@@ -64,7 +64,10 @@ def run(runs: int) -> None:
         seconds = stage.command("run_test", stage.SLUG, "--run", name_of(count))
         peak, idle = stage.process("-c", CHILD, stage.SLUG, "--run", name_of(count)).split()
         aim = " (aim: 600)" if count == COUNT else ""
-        print(f"{count:>9,} predictions: {seconds:6.1f} s, peak {float(peak):7.1f} MB{aim}, of them {float(idle):.1f} idle", flush=True)
+        print(
+            f"{count:>9,} predictions: {seconds:6.1f} s, peak {float(peak):7.1f} MB{aim}, of them {float(idle):.1f} idle",
+            flush=True,
+        )
 
 
 def answers() -> None:

@@ -55,7 +55,9 @@ def test_every_image_has_its_outcome(db) -> None:
     _, run = street()
     found = make_test_run(run, rules={"confidence": 0.25})
     rows = TestImageResult.objects.filter(test_run=found)
-    told = [(r.true_categories, r.predicted_categories, r.is_correct, r.errors, r.true_positives, r.false_positives) for r in rows]
+    told = [
+        (r.true_categories, r.predicted_categories, r.is_correct, r.errors, r.true_positives, r.false_positives) for r in rows
+    ]
     assert told == [([0], [0, 1], False, [1], 1, 1), ([1], [], False, [6], 0, 0), ([], [0], False, [5], 0, 1)]
     assert (found.total_images, found.correct_images, found.primary_metric_name) == (3, 0, "AP")
     assert found.confusion_matrix == [[1, 1, 0], [0, 0, 1], [1, 0, 0]]
