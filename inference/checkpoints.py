@@ -240,7 +240,11 @@ def adopt(checkpoint: Checkpoint) -> bool:
 def delete_checkpoint(checkpoint: Checkpoint) -> int:
     """The row, its jobs, exports, and the file if it was uploaded; returns how many inference jobs went. A server's file stays."""
     jobs = InferenceJob.objects.filter(checkpoint=checkpoint).count()
-    stored = [name for name in [checkpoint.file, *CheckpointExport.objects.filter(checkpoint=checkpoint).values_list("file", flat=True)] if name]
+    stored = [
+        name
+        for name in [checkpoint.file, *CheckpointExport.objects.filter(checkpoint=checkpoint).values_list("file", flat=True)]
+        if name
+    ]
     checkpoint.delete()
     for name in stored:
         transaction.on_commit(partial(default_storage.delete, name))
