@@ -3,6 +3,7 @@
 import io
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -17,6 +18,8 @@ log = logging.getLogger("touchstone.media")
 
 THUMB_SIZES = (160, 320, 640)
 WEBP_QUALITY = 80
+# The longest side of a crop.
+CROP_SIZE = 256
 # The longest side that WebP can have.
 WEBP_SIDE = 16_383
 # What browsers show by themselves; anything else (TIFF) is shown as WebP.
@@ -36,6 +39,12 @@ def thumb(sample: Sample, size: int) -> Picture:
     return Picture(_made_once(sample, size), "image/webp")
 
 
+def crop(sample: Sample, window: tuple[int, int, int, int]) -> Picture:
+    """A part of the image, x, y, width and height in the pixels of its annotations, upright. Raises ImageRefused."""
+    name = f"crops/{sample.image}-{'-'.join(map(str, window))}.webp"
+    return Picture(_made_under(name, lambda: _opened(sample, lambda image: _cropped(image, sample, window))), "image/webp")
+
+
 def display(sample: Sample) -> Picture:
     """The stored image as it is, where browsers show its format; else in WebP. Raises ImageRefused."""
     content_type = CONTENT_TYPES.get(sample.image_format)
@@ -49,8 +58,12 @@ def display(sample: Sample) -> Picture:
 
 
 def _made_once(sample: Sample, size: int) -> bytes:
-    """The image in WebP, from the storage where it was made before."""
-    name = _thumb_name(sample, size)
+    """The image in WebP."""
+    return _made_under(_thumb_name(sample, size), lambda: _opened(sample, lambda image: _webp(image, sample, size)))
+
+
+def _made_under(name: str, make: Callable[[], bytes]) -> bytes:
+    """From the storage where it was made before."""
     try:
         with default_storage.open(name) as file:
             content = bytes(file.read())
@@ -60,7 +73,7 @@ def _made_once(sample: Sample, size: int) -> bytes:
         if _is_whole(content):
             return content
         default_storage.delete(name)
-    content = _scaled(sample, size)
+    content = make()
     _keep(name, content)
     return content
 
@@ -83,10 +96,13 @@ def _keep(name: str, content: bytes) -> None:
             default_storage.delete(stored)
 
 
-def _scaled(sample: Sample, size: int) -> bytes:
+def _opened(sample: Sample, make: Callable[[Image.Image], bytes]) -> bytes:
+    """What is made of the stored image. Raises ImageRefused."""
     try:
         with default_storage.open(sample.image) as file, Image.open(file, formats=FORMATS) as image:
-            return _webp(image, sample, size)
+            if image.width * image.height > settings.MAX_IMAGE_PIXELS:
+                raise ImageRefused("image_too_large", f"{image.width:,} x {image.height:,} pixels")
+            return make(image)
     except FileNotFoundError:
         raise ImageRefused("missing_image_file", "the stored file is gone") from None
     except ImageRefused:
@@ -98,15 +114,31 @@ def _scaled(sample: Sample, size: int) -> bytes:
 
 
 def _webp(image: Image.Image, sample: Sample, size: int) -> bytes:
-    if image.width * image.height > settings.MAX_IMAGE_PIXELS:
-        raise ImageRefused("image_too_large", f"{image.width:,} x {image.height:,} pixels")
     # JPEG can be decoded at a fraction of its size, which is most of the work saved.
     image.draft("RGB", (size * 2, size * 2))
-    upright = ImageOps.exif_transpose(image) if sample.exif_applied else image
-    upright = _in_colour(upright)
+    upright = _in_colour(_upright(image, sample))
     upright.thumbnail((size, size))
+    return _written(upright)
+
+
+def _cropped(image: Image.Image, sample: Sample, window: tuple[int, int, int, int]) -> bytes:
+    upright = _upright(image, sample)
+    # The annotations' frame may be another size than the file.
+    across, down = upright.width / (sample.width or upright.width), upright.height / (sample.height or upright.height)
+    x, y, width, height = window
+    part = upright.crop((round(x * across), round(y * down), round((x + width) * across), round((y + height) * down)))
+    part = _in_colour(part)
+    part.thumbnail((CROP_SIZE, CROP_SIZE))
+    return _written(part)
+
+
+def _upright(image: Image.Image, sample: Sample) -> Image.Image:
+    return ImageOps.exif_transpose(image) if sample.exif_applied else image
+
+
+def _written(image: Image.Image) -> bytes:
     output = io.BytesIO()
-    upright.save(output, "WEBP", quality=WEBP_QUALITY, method=2)
+    image.save(output, "WEBP", quality=WEBP_QUALITY, method=2)
     return output.getvalue()
 
 

@@ -29,7 +29,7 @@ PLACEHOLDER = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 120" 
 @require_safe
 def image(request: HttpRequest, pk: int) -> HttpResponse:
     sample = _visible_sample(request, pk)
-    return _answer(request, sample, "full", lambda: media.display(sample))
+    return picture_response(request, sample, "full", lambda: media.display(sample))
 
 
 @csp_replace(SEALED)
@@ -38,7 +38,7 @@ def thumb(request: HttpRequest, pk: int, size: int) -> HttpResponse:
     if size not in media.THUMB_SIZES:
         raise Http404
     sample = _visible_sample(request, pk)
-    return _answer(request, sample, str(size), lambda: media.thumb(sample, size))
+    return picture_response(request, sample, str(size), lambda: media.thumb(sample, size))
 
 
 def _visible_sample(request: HttpRequest, pk: int) -> Sample:
@@ -46,7 +46,7 @@ def _visible_sample(request: HttpRequest, pk: int) -> Sample:
     return get_object_or_404(samples.exclude(image=""), pk=pk)
 
 
-def _answer(request: HttpRequest, sample: Sample, variant: str, make: Callable[[], media.Picture]) -> HttpResponse:
+def picture_response(request: HttpRequest, sample: Sample, variant: str, make: Callable[[], media.Picture]) -> HttpResponse:
     """With a strong ETag, asked before any file is opened: a stored name never changes its content."""
     etag = f'"{hashlib.sha256(f"{sample.image} {sample.exif_applied} {variant}".encode()).hexdigest()[:32]}"'
     if etag in parse_etags(request.headers.get("If-None-Match", "")):

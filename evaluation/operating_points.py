@@ -1,0 +1,247 @@
+"""A test run at one confidence: counts, confusion and errors, from the matches that are stored once.
+
+A classifier's images are read as matches too: each is an object of its true class, found by a prediction of the same class or
+taken for another. So the slider, the confusion matrix and the galleries are one thing for all tasks.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from evaluation.metrics.columns import Ints
+from evaluation.metrics.match_table import Counts, Curve, MatchTable, curve
+from evaluation.metrics.matches import ErrorType
+from evaluation.models import TestImageResult, TestMatches, TestRun
+
+# Tables that a process keeps between two moves of the slider.
+KEPT = 2
+
+
+def table_of(test_run: TestRun) -> MatchTable:
+    """Its matches. A run that is made anew has others."""
+    return _kept(test_run)[0]
+
+
+def _kept(test_run: TestRun) -> tuple[MatchTable, float | None]:
+    return _read(test_run.pk, test_run.task_type == "classification", str(test_run.finished_at))
+
+
+@lru_cache(maxsize=KEPT)
+def _read(pk: int, is_classification: bool, finished_at: str) -> tuple[MatchTable, float | None]:
+    """The matches and the confidence of their best F1."""
+    if is_classification:
+        table = _of_labels(pk)
+    else:
+        table = MatchTable.from_bytes(bytes(TestMatches.objects.values_list("table", flat=True).get(test_run=pk)))
+    return table, _best(curve(table))[0]
+
+
+def _of_labels(pk: int) -> MatchTable:
+    """Images as objects and first choices as predictions, the surest first; the keys of both are those of the samples."""
+    rows = TestImageResult.objects.filter(test_run=pk).order_by("sample_id")
+    found = list(rows.values_list("sample_id", "true_categories", "predicted_categories", "confidence"))
+    samples = np.array([row[0] for row in found], np.int64)
+    truth = np.array([row[1][0] if row[1] else -1 for row in found], np.int64)
+    choice = np.array([row[2][0] if row[2] else -1 for row in found], np.int64)
+    sure = np.array([row[3] if row[3] is not None else 0.0 for row in found], float)
+    # An image without a truth is left out of every figure.
+    objects = np.flatnonzero(truth >= 0)
+    claims = np.flatnonzero((choice >= 0) & (truth >= 0))
+    claims = claims[np.argsort(-sure[claims], kind="stable")]
+    object_at = np.full(len(samples), -1)
+    object_at[objects] = np.arange(len(objects))
+    right = choice[claims] == truth[claims]
+    own = object_at[claims]
+    found_by = np.full(len(objects), -1)
+    found_by[own[right]] = np.flatnonzero(right)
+    wrong = np.flatnonzero(~right)
+    return MatchTable(
+        image_ids=samples,
+        prediction_ids=samples[claims],
+        prediction_images=claims,
+        prediction_categories=choice[claims],
+        scores=sure[claims],
+        object_of=np.where(right, own, -1),
+        overlaps=np.ones(len(claims)),
+        ignored=np.zeros(len(claims), bool),
+        errors=np.where(right, int(ErrorType.NONE), int(ErrorType.CLASSIFICATION)),
+        nearest=np.where(right, -1, own),
+        object_ids=samples[objects],
+        object_images=objects,
+        object_categories=truth[objects],
+        left_out=np.zeros(len(objects), bool),
+        found_by=found_by,
+        across_predictions=wrong,
+        across_objects=own[wrong],
+        across_overlaps=np.ones(len(wrong)),
+    )
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Counts at a confidence and what follows from them; None where it is not defined."""
+
+    name: str
+    place: int | None
+    true_positives: int
+    false_positives: int
+    missed: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    best_confidence: float | None = None
+    best_f1: float | None = None
+
+    @property
+    def objects(self) -> int:
+        return self.true_positives + self.missed
+
+
+@dataclass(frozen=True)
+class Point:
+    """A test run at a confidence. `best` is where F1 of all classes together is largest; None where there is none."""
+
+    test_run: TestRun
+    table: MatchTable
+    confidence: float
+    best: float | None
+
+    @property
+    def class_count(self) -> int:
+        return len(self.test_run.class_names)
+
+    @property
+    def total(self) -> Figures:
+        return _figures("All classes", None, self.table.counts(self.confidence, self.class_count).total(), 0)
+
+    def classes(self) -> list[Figures]:
+        """Every class, with its own best confidence."""
+        counts = self.table.counts(self.confidence, self.class_count)
+        bests = best_by_class(self.test_run, self.table)
+        return [
+            _figures(name, place, counts, place, best)
+            for place, (name, best) in enumerate(zip(self.test_run.class_names, bests, strict=True))
+        ]
+
+    def errors(self) -> dict[ErrorType, int]:
+        return self.table.error_counts(self.confidence)
+
+    def confusion(self) -> Ints:
+        return self.table.confusion(self.confidence, self.class_count)
+
+
+def point_at(test_run: TestRun, confidence: float | None = None) -> Point:
+    """At the confidence asked for, else at the one that the run's figures were told at, else where F1 is best."""
+    table, best = _kept(test_run)
+    if confidence is None:
+        confidence = test_run.metrics.get("confidence")
+    if confidence is None:
+        confidence = 0.0 if test_run.task_type == "classification" else best or 0.0
+    return Point(test_run, table, confidence, best)
+
+
+def best_by_class(test_run: TestRun, table: MatchTable) -> list[tuple[float | None, float | None]]:
+    """Of each class the confidence of its best F1, and that F1; None where the class has no object or no prediction."""
+    known = test_run.per_class_metrics
+    if known and "best_confidence" in known[0]:
+        return [(each["best_confidence"], each["best_f1"]) for each in known]
+    return [_best(curve(table, place)) for place in range(len(test_run.class_names))]
+
+
+def _best(found: Curve) -> tuple[float | None, float | None]:
+    if found.best is None:
+        return None, None
+    return float(found.confidences[found.best]), float(found.f1[found.best])
+
+
+def _figures(
+    name: str, place: int | None, counts: Counts, at: int, best: tuple[float | None, float | None] = (None, None)
+) -> Figures:
+    numbers = (int(values[at]) for values in (counts.true_positives, counts.false_positives, counts.missed))
+    shares = (None if np.isnan(value) else float(value) for value in _shares(counts, at))
+    return Figures(name, place, *numbers, *shares, *best)
+
+
+def _shares(counts: Counts, at: int) -> list[float]:
+    return [float(values[at]) for values in (counts.precision, counts.recall, counts.f1)]
+
+
+# --- The confusion matrix ------------------------------------------------------------------------------------------------------
+BACKGROUND = "background"
+LEVELS = 9
+ORDERS = {"confused": "Most confused first", "name": "By name", "file": "As in the dataset"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    count: int
+    share: float
+    predicted: int
+    column: str
+    is_diagonal: bool
+
+    @property
+    def level(self) -> int:
+        """How dark it is: 0 for none, then by its share of the row."""
+        return 0 if not self.count else 1 + min(LEVELS - 1, int(self.share * LEVELS))
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    true: int
+    total: int
+    cells: list[Cell]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The classes that occur, as truth (rows) or as prediction (columns), background last."""
+
+    columns: list[str]
+    rows: list[Row]
+    left_out: int
+
+
+def matrix_of(point: Point, order: str) -> Matrix:
+    counts, names = point.confusion(), [*point.test_run.class_names, BACKGROUND]
+    last = len(names) - 1
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    occurs = [place for place in range(last) if counts[place].any() or counts[:, place].any()]
+    if order == "name":
+        occurs.sort(key=lambda place: names[place].casefold())
+    elif order == "confused":
+        # Taken for another class says more of two classes than missed or made up.
+        mistaken = wrong[:last, :last].sum(axis=1) + wrong[:last, :last].sum(axis=0)
+        occurs.sort(key=lambda place: (-int(mistaken[place]), place))
+    shown = [*occurs, last]
+    totals = counts.sum(axis=1)
+    rows = [
+        Row(
+            names[true],
+            true,
+            int(totals[true]),
+            [
+                Cell(int(counts[true, taken]), counts[true, taken] / max(1, totals[true]), taken, names[taken], true == taken)
+                for taken in shown
+            ],
+        )
+        for true in shown
+    ]
+    return Matrix([names[place] for place in shown], rows, last - len(occurs))
+
+
+def worst_confusions(point: Point, most: int = 8) -> list[dict[str, Any]]:
+    """Pairs of classes that are taken for each other most often."""
+    counts, names = point.confusion()[:-1, :-1].copy(), point.test_run.class_names
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:most]
+    pairs = [divmod(int(place), max(1, len(names))) for place in order]
+    return [
+        {"true": true, "predicted": taken, "names": (names[true], names[taken]), "count": int(counts[true, taken])}
+        for true, taken in pairs
+        if counts[true, taken]
+    ]
