@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFilesSent
 from django.http import Http404
 from rest_framework import exceptions, pagination, status
 from rest_framework.response import Response
@@ -12,6 +12,9 @@ from datasets.importers.problems import ImportRefused
 from datasets.requests import ImportConflict
 from datasets.uploads import NoRoom, TooLarge, UploadRefused
 from evaluation.comparison import UnknownMetric
+from inference.checkpoints import CheckpointRefused, NoSuchCheckpoint
+from inference.jobs import JobEnded
+from inference.requests import RequestRefused, RequestTooLarge
 from predictions.prediction_sets import SetRefused
 from predictions.training import JobConflict
 
@@ -32,6 +35,12 @@ REMEDIES = {
 REFUSALS: list[tuple[type[Exception], int]] = [
     (TooLarge, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
     (RequestDataTooBig, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
+    (NoSuchCheckpoint, status.HTTP_404_NOT_FOUND),
+    (CheckpointRefused, status.HTTP_400_BAD_REQUEST),
+    (TooManyFilesSent, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
+    (RequestTooLarge, status.HTTP_413_REQUEST_ENTITY_TOO_LARGE),
+    (JobEnded, status.HTTP_409_CONFLICT),
+    (RequestRefused, status.HTTP_400_BAD_REQUEST),
     (NoRoom, status.HTTP_507_INSUFFICIENT_STORAGE),
     (UploadRefused, status.HTTP_409_CONFLICT),
     (ImportConflict, status.HTTP_409_CONFLICT),
@@ -51,6 +60,7 @@ class Refused(exceptions.APIException):
         where = getattr(refusal, "where", "")
         super().__init__(f"{refusal} ({where})" if where else str(refusal))
         self.status_code, self.remedy = status_code, getattr(refusal, "remedy", "")
+        self.files: dict[str, str] = getattr(refusal, "files", {})
 
 
 class CursorPagination(pagination.CursorPagination):
@@ -77,11 +87,12 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         return response
     remedy = getattr(error, "remedy", None) or REMEDIES.get(response.status_code, "Read the API's documentation at /api/docs/.")
     errors = list(_field_errors(error.detail)) if isinstance(error, exceptions.ValidationError) else []
+    errors += [{"field": name, "reason": reason, "code": "invalid"} for name, reason in getattr(error, "files", {}).items()]
     response.data = {
         "type": "about:blank",
         "title": str(error.default_detail),
         "status": response.status_code,
-        "detail": "; ".join(item["reason"] for item in errors) if errors else str(error.detail),
+        "detail": "; ".join(item["reason"] for item in errors) if isinstance(error, exceptions.ValidationError) else str(error.detail),
         "remedy": remedy,
         "errors": errors,
     }

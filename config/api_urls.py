@@ -9,6 +9,7 @@ from accounts.api import ProjectViewSet
 from datasets.api import DatasetViewSet
 from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
 from evaluation.api import CompareView
+from inference import jobs_api as inference
 from predictions import training_api as training
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
 from predictions.imports_api import PredictionImportViewSet, PredictionsView
@@ -47,6 +48,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="training-sample-trend",
     ),
     path("compare/", CompareView.as_view(), name="compare"),
+    path("inference/single/", inference.SingleView.as_view(), name="inference-single"),
+    path("inference/batch/", inference.BatchView.as_view(), name="inference-batch"),
+    path("inference/jobs/", inference.JobListView.as_view(), name="inference-jobs"),
+    path("inference/jobs/<int:pk>/", inference.JobView.as_view(), name="inference-job"),
+    path("inference/jobs/<int:pk>/results/", inference.ResultsView.as_view(), name="inference-results"),
+    path("inference/jobs/<int:pk>/cancel/", inference.CancelView.as_view(), name="inference-cancel"),
     path("schema/", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
 ]

@@ -56,9 +56,12 @@ app.conf.update(
     worker_send_task_events=False,
     beat_schedule={
         "ring-forgotten-jobs": {"task": "datasets.tasks.ring_forgotten_jobs", "schedule": 30.0},
+        "go-on-with-tests": {"task": "evaluation.tasks.go_on_with_tests", "schedule": 10.0},
         "sweep-uploads": {"task": "datasets.tasks.sweep_uploads", "schedule": 3600.0},
         "sweep-inference-files": {
-            "task": "inference.tasks.sweep_files", "schedule": 3600.0, "options": {"queue": "cpu"},
+            "task": "inference.tasks.sweep_files",
+            "schedule": 3600.0,
+            "options": {"queue": "cpu"},
         },
     },
 )

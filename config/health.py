@@ -1,8 +1,6 @@
 """Whether the process lives, and whether everything it needs does."""
 
 import logging
-import threading
-import time
 from collections.abc import Callable
 
 import redis
@@ -14,10 +12,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from config import embedded
-from config.celery import app as celery_app
+from datasets import workers
 
-WORKERS_ANSWER_WITHIN = 1.0
-WORKERS_ASKED_EVERY = 5.0
 NEEDED_QUEUE = "cpu"
 
 log = logging.getLogger("touchstone.health")
@@ -70,40 +66,8 @@ class NotServed(Exception):
     """No worker takes messages of the queue that everything needs."""
 
 
-class _Workers:
-    """The last answer of the workers. Asking takes up to a second, and anybody may call this page as often as they like."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.asked_at = -WORKERS_ASKED_EVERY
-        self.queues: dict[str, int] = {}
-
-    def served(self) -> dict[str, int]:
-        """How many workers serve each queue, at most a few seconds old; where none did, they are asked again."""
-        with self.lock:
-            pause = WORKERS_ASKED_EVERY if self.queues else 0
-            if time.monotonic() - self.asked_at > pause:
-                self.queues = _ask_workers()
-                self.asked_at = time.monotonic()
-            return self.queues
-
-
-_last = _Workers()
-
-
-def _ask_workers() -> dict[str, int]:
-    # Two is what one `manage.py up` runs: with both answers there the wait is over.
-    answers = celery_app.control.broadcast("active_queues", reply=True, limit=2, timeout=WORKERS_ANSWER_WITHIN) or []
-    served: dict[str, int] = {}
-    for answer in answers:
-        for queues in answer.values():
-            for queue in queues:
-                served[queue["name"]] = served.get(queue["name"], 0) + 1
-    return served
-
-
 def _workers() -> str:
-    served = _last.served()
+    served = workers.last.served()
     if not served.get(NEEDED_QUEUE):
         raise NotServed(f"no worker serves the queue {NEEDED_QUEUE}: start one with 'manage.py up', or see its log")
     return ", ".join(f"{queue}: {count}" for queue, count in sorted(served.items()))

@@ -87,6 +87,7 @@ def _pages(request: HttpRequest, words: list[str]) -> Iterator[Place]:
             ("dataset", f"Datasets of {project}", reverse("datasets:list", args=[project.slug])),
             ("chart", f"Training in {project}", reverse("training:list", args=[project.slug])),
             ("compare", f"Compare runs of {project}", reverse("compare:compare", args=[project.slug])),
+            ("image", f"Try an image in {project}", reverse("inference:try", args=[project.slug])),
             ("members", f"Members of {project}", reverse("accounts:members", args=[project.slug])),
             *pages,
         ]

@@ -36,6 +36,7 @@ if PRODUCTION and DEBUG:
 
 # --- Places ----------------------------------------------------------------------------------------------------------
 IMPORT_ROOTS = env.folders("TOUCHSTONE_IMPORT_ROOTS")
+CHECKPOINT_ROOTS = env.folders("TOUCHSTONE_CHECKPOINT_ROOTS")
 MEDIA_ROOT = DATA_DIR / "media"
 UPLOAD_ROOT = DATA_DIR / "uploads"
 SCRATCH_ROOT = DATA_DIR / "scratch"
@@ -50,6 +51,7 @@ MAX_ARCHIVE_FILES = env.integer("TOUCHSTONE_MAX_ARCHIVE_FILES", 1_000_000, minim
 MAX_IMAGE_PIXELS = env.integer("TOUCHSTONE_MAX_IMAGE_MEGAPIXELS", 100, minimum=1) * 1_000_000
 SYNC_IMPORT_BYTES = env.integer("TOUCHSTONE_SYNC_IMPORT_MB", 5) * 1024**2
 INFERENCE_DEVICE = env.text("TOUCHSTONE_DEVICE", "auto")
+INFERENCE_DETERMINISTIC = env.boolean("TOUCHSTONE_DETERMINISTIC", False)
 SIGNUP_OPEN = env.boolean("TOUCHSTONE_SIGNUP", False)
 
 # --- Parts -----------------------------------------------------------------------------------------------------------

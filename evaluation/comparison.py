@@ -167,26 +167,45 @@ def what_differs(baseline: PredictionRun, candidate: PredictionRun) -> list[str]
 
 
 # --- Judging -------------------------------------------------------------------------------------------------------------------
+Cell = tuple[Metric, str]
+
+
 def judge(pairing: Pairing, metrics: Sequence[Metric], tag: str = "", progress: Progress | None = None) -> list[Judgement]:
     """Each metric over the shared items (with the tag). Of several, the p-values are adjusted by Holm's method."""
-    places = pairing.of_tag(tag)
-    chosen = [_counted(pairing, metric, tag, places) for metric in metrics]
-    bootstraps = _bootstraps(pairing, [one.metric for one in chosen], places, progress)
-    judged = [
-        _by_mcnemar(pairing, one, places)
-        if one.metric.name not in bootstraps
-        else _by_bootstrap(one, bootstraps[one.metric.name])
-        for one in chosen
-    ]
-    if len(judged) < 2:
-        return judged
-    adjusted = statistics.holm([one.p_value for one in judged])
-    return [replace(one, p_adjusted=p_value) for one, p_value in zip(judged, adjusted, strict=True)]
+    return _adjusted(_judged(pairing, [(metric, tag) for metric in metrics], progress))
 
 
 def slices(pairing: Pairing, metric: Metric) -> list[Judgement]:
     """The metric by tag, worst first."""
-    return worst_first([judge(pairing, [metric], tag)[0] for tag in pairing.tags])
+    return worst_first(_judged(pairing, [(metric, tag) for tag in pairing.tags]))
+
+
+def judge_all(
+    pairing: Pairing, metrics: Sequence[Metric], tags: Sequence[str], by_tag: Sequence[Metric], progress: Progress | None = None
+) -> dict[str, list[Judgement]]:
+    """By tag what `judge` finds of all `metrics` over all items and over those with one of `tags`; of every other tag of the
+    pairing what it finds of `by_tag` alone. One bootstrap serves all of it.
+    """
+    wanted = {"": list(metrics)} | {tag: list(by_tag) for tag in pairing.tags} | {tag: list(metrics) for tag in tags if tag}
+    judged = iter(_judged(pairing, [(metric, tag) for tag, found in wanted.items() for metric in found], progress))
+    return {tag: _adjusted([next(judged) for _ in found]) for tag, found in wanted.items()}
+
+
+def _judged(pairing: Pairing, cells: Sequence[Cell], progress: Progress | None = None) -> list[Judgement]:
+    bootstraps = _bootstraps(pairing, cells, progress)
+    found = []
+    for metric, tag in cells:
+        one = _counted(pairing, metric, tag)
+        known = bootstraps.get((metric.name, tag))
+        found.append(_by_bootstrap(one, known) if known else _by_mcnemar(pairing, one))
+    return found
+
+
+def _adjusted(judged: list[Judgement]) -> list[Judgement]:
+    if len(judged) < 2:
+        return judged
+    adjusted = statistics.holm([one.p_value for one in judged])
+    return [replace(one, p_adjusted=p_value) for one, p_value in zip(judged, adjusted, strict=True)]
 
 
 def worst_first(judged: Sequence[Judgement]) -> list[Judgement]:
@@ -211,8 +230,9 @@ def _is_weighed(pairing: Pairing, metric: Metric, places: Ints) -> bool:
     return bool(len(weights)) and float(np.ptp(weights)) > 0
 
 
-def _counted(pairing: Pairing, metric: Metric, tag: str, places: Ints) -> Judgement:
+def _counted(pairing: Pairing, metric: Metric, tag: str) -> Judgement:
     """Counts and means; the test comes after."""
+    places = pairing.of_tag(tag)
     before, after = (side[places] for side in pairing.sides(metric.name))
     known = np.isfinite(before) & np.isfinite(after)
     gains, weights = pairing.gains(metric)[places][known], _weights(pairing, metric, places)[known]
@@ -244,16 +264,24 @@ def _mean_interval(metric: Metric, values: Floats, weights: Floats) -> Interval 
     return statistics.wilson(float(values @ weights / weights.sum()) * effective, effective)
 
 
-def _bootstraps(pairing: Pairing, metrics: Sequence[Metric], places: Ints, progress: Progress | None) -> dict[str, Bootstrap]:
-    """Of what McNemar's test is not for: continuous scores, together, and pass rates in which items weigh differently."""
-    weighed = [metric for metric in metrics if _is_weighed(pairing, metric, places)]
-    plain = [metric for metric in metrics if not metric.is_binary and metric not in weighed]
-    found: dict[str, Bootstrap] = {}
-    for group in ([plain] if plain else []) + [[metric] for metric in weighed]:
-        columns = [after[places] - before[places] for before, after in (pairing.sides(metric.name) for metric in group)]
-        weights = _weights(pairing, group[0], places)
-        results = statistics.paired_bootstrap(np.stack(columns, axis=1), weights, progress=progress)
-        found |= {metric.name: result for metric, result in zip(group, results, strict=True)}
+def _bootstraps(pairing: Pairing, cells: Sequence[Cell], progress: Progress | None) -> dict[tuple[str, str], Bootstrap]:
+    """Of what McNemar's test is not for: continuous scores, and pass rates in which items weigh differently.
+
+    All items are resampled, once for all columns; those that a slice does not hold are not defined in its column.
+    """
+    weighed = [(metric, tag) for metric, tag in cells if _is_weighed(pairing, metric, pairing.of_tag(tag))]
+    plain = [cell for cell in cells if not cell[0].is_binary and cell not in weighed]
+    found: dict[tuple[str, str], Bootstrap] = {}
+    for group in (plain, weighed):
+        if not group or not len(pairing):
+            continue
+        columns = np.full((len(pairing), len(group)), np.nan)
+        for number, (metric, tag) in enumerate(group):
+            (before, after), places = pairing.sides(metric.name), pairing.of_tag(tag)
+            columns[places, number] = (after - before)[places]
+        weights = _weights(pairing, group[0][0], np.arange(len(pairing)))
+        results = statistics.paired_bootstrap(columns, weights, progress=progress)
+        found |= {(metric.name, tag): result for (metric, tag), result in zip(group, results, strict=True)}
     return found
 
 
@@ -264,9 +292,10 @@ def _by_bootstrap(one: Judgement, found: Bootstrap) -> Judgement:
     return replace(one, test=BOOTSTRAP, p_value=found.p_value, interval=found.interval, detectable=detectable)
 
 
-def _by_mcnemar(pairing: Pairing, one: Judgement, places: Ints) -> Judgement:
-    if not one.scored:
+def _by_mcnemar(pairing: Pairing, one: Judgement) -> Judgement:
+    if not one.scored or not one.metric.is_binary:
         return one
+    places = pairing.of_tag(one.tag)
     before, after = (side[places] for side in pairing.sides(one.metric.name))
     both, neither = int(((before == 1) & (after == 1)).sum()), int(((before == 0) & (after == 0)).sum())
     return replace(

@@ -39,5 +39,5 @@ class CompareForm(forms.Form):
 
 def run_ids(query: QueryDict, name: str, most: int) -> list[int]:
     """The ids of runs under this name, each once, in order."""
-    found = [int(value) for value in query.getlist(name) if value.isascii() and value.isdecimal() and len(value) < 19]
-    return list(dict.fromkeys(found))[:most]
+    given = [int(value) for value in query.getlist(name) if value.isascii() and value.isdecimal() and len(value) < 20]
+    return list(dict.fromkeys(value for value in given if value <= LARGEST_ID))[:most]

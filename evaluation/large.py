@@ -8,7 +8,7 @@ from django.db.models import Max
 
 from datasets.models import JobStatus
 from datasets.runner import Heartbeat
-from evaluation.comparison import Judgement, judge
+from evaluation.comparison import Judgement, judge_all
 from evaluation.models import Comparison
 from evaluation.pairing import Pairing, pair, size_of
 from evaluation.scores import metric_of
@@ -42,15 +42,11 @@ def work_on(job: Comparison, heartbeat: Heartbeat) -> None:
         job.baseline, job.candidate, confidence=job.confidence, set_version=job.set_version_id,
         step=lambda stage: heartbeat.progress(0, 0, stage),
     )  # fmt: skip
-    judged: dict[str, list[dict[str, Any]]] = {}
-    parts = ["", *pairing.tags]
-    for number, tag in enumerate(parts):
-
-        def progress(done: int, total: int, number: int = number, tag: str = tag) -> None:
-            stage = f"Resampling the items tagged {tag}" if tag else "Resampling all items"
-            heartbeat.progress(100 * number + 100 * done // total, 100 * len(parts), stage)
-
-        judged[tag] = [_as_json(one) for one in judge(pairing, pairing.metrics, tag, progress)]
+    found = judge_all(
+        pairing, pairing.metrics, list(pairing.tags), [],
+        lambda done, total: heartbeat.progress(done, total, "Resampling the items"),
+    )  # fmt: skip
+    judged = {tag: [_as_json(one) for one in those] for tag, those in found.items()}
     with transaction.atomic():
         if job.finish(JobStatus.COMPLETED, pairing=pairing.to_bytes(), report={"judged": judged}):
             older = Comparison.objects.filter(baseline=job.baseline_id, candidate=job.candidate_id, pk__lt=job.pk)

@@ -72,9 +72,7 @@ def matrix_of(
     runs: Sequence[PredictionRun], metric: str, *, confidence: float = CONFIDENCE, set_version: int | None = None
 ) -> Matrix:
     """Of runs of texts, or of images of one dataset; runs of the other kind have no value of any item."""
-    if not runs:
-        return Matrix([], [], np.empty((0, 0)))
-    if runs[0].dataset_id is None:
+    if not runs or runs[0].dataset_id is None:
         return _of_texts(runs, metric)
     columns = [scores_of(run, confidence, set_version) if run.dataset_id == runs[0].dataset_id else None for run in runs]
     keys = sorted({key for column in columns if column for key in column.keys})
@@ -93,6 +91,8 @@ def solved_matrix(runs: Sequence[PredictionRun]) -> Matrix:
 
 def _of_texts(runs: Sequence[PredictionRun], metric: str) -> Matrix:
     """In one query for the scores, and one for the keys that versions of a set share."""
+    if not runs:
+        return Matrix([], [], np.empty((0, 0)))
     table = read_columns(
         TextPrediction.objects.filter(run__in=[run.pk for run in runs]), "run_id", "item_id", _expression(metric)
     )

@@ -1,7 +1,7 @@
 """Truth and predictions from the database as columns: COPY in binary, which numpy reads as it comes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from datasets.models import Dataset, Split
-from evaluation.metrics.columns import Floats, Ints, Predictions, Scene, Truth
+from evaluation.metrics.columns import Floats, Ints, LabelColumns, Predictions, Scene, Truth
 from predictions.models import PredictionRun
 
 # The binary format's header: a signature of 11 bytes, flags and the length of an extension that nobody writes.
@@ -19,41 +19,58 @@ TRAILER = 2
 
 @dataclass(frozen=True)
 class Stage:
-    """What a test run looks at: the scene, and the keys of its images and categories by position."""
+    """What a test run looks at: the scene, the keys of its images by position and their splits, and the dataset's categories.
+
+    `categories` are keys, `places` their positions among the scene's, which differ from their order where names are mapped.
+    """
 
     scene: Scene
     samples: Ints
+    splits: Sequence[str]
     categories: Ints
+    places: Ints
 
     def image_positions(self, keys: Ints) -> Ints:
         return _positions(self.samples, keys)
 
     def category_positions(self, keys: Ints) -> Ints:
-        return _positions(self.categories, keys)
+        return self.places[_positions(self.categories, keys)]
 
 
-def read_stage(dataset: Dataset, split: Split | None = None, samples: Sequence[int] | None = None) -> Stage:
+def read_stage(
+    dataset: Dataset,
+    split: Split | None = None,
+    samples: Sequence[int] | None = None,
+    mapping: Mapping[str, str] | None = None,
+) -> Stage:
     """All images of the split (or of the dataset, or those given), in order of their ids, and the dataset's categories.
 
-    Where all ids are numbers they count as numbers, as COCO's tools have it: equal scores are told apart by that order.
+    `mapping` gives categories another name; those of one name become one. Where all ids are numbers they count as numbers, as COCO's tools have it: equal scores are told apart by that order.
     """
     rows = _images(dataset, split, samples)
-    if rows and all(external_id.isdecimal() for _, external_id, _, _ in rows):
+    if rows and all(row[1].isdecimal() for row in rows):
         rows.sort(key=lambda row: int(row[1]))
-    named = list(dataset.categories.order_by("position", "pk").values_list("pk", "name"))
-    sizes = np.array([[width or 0, height or 0] for _, _, width, height in rows], np.int64).reshape(-1, 2)
-    return Stage(
-        Scene(sizes, [name for _, name in named]),
-        np.array([row[0] for row in rows], np.int64),
-        np.array([pk for pk, _ in named], np.int64),
-    )
+    keys, names, places = _categories(dataset, mapping or {})
+    sizes = np.array([[row[2] or 0, row[3] or 0] for row in rows], np.int64).reshape(-1, 2)
+    return Stage(Scene(sizes, names), np.array([row[0] for row in rows], np.int64), [row[4] for row in rows], keys, places)
+
+
+def _categories(dataset: Dataset, mapping: Mapping[str, str]) -> tuple[Ints, list[str], Ints]:
+    """Keys, the names that are left, and which of them is each key's."""
+    rows = list(dataset.categories.order_by("position", "pk").values_list("pk", "name"))
+    keys = np.array([key for key, _ in rows], np.int64)
+    if not mapping:
+        return keys, [name for _, name in rows], np.arange(len(rows))
+    mapped = [mapping.get(name, name) for _, name in rows]
+    names = list(dict.fromkeys(mapped))
+    return keys, names, np.array([names.index(name) for name in mapped], np.int64)
 
 
 def _images(dataset: Dataset, split: Split | None, samples: Sequence[int] | None) -> list[Any]:
     found = dataset.samples.filter(split=split) if split else dataset.samples.all()
     if samples is not None:
         found = found.filter(pk__in=samples)
-    return list(found.order_by("pk").values_list("pk", "external_id", "width", "height"))
+    return list(found.order_by("pk").values_list("pk", "external_id", "width", "height", "split__name"))
 
 
 def read_truth(stage: Stage, dataset: Dataset, split: Split | None = None, *, masks: bool = False, keypoints: int = 0) -> Truth:
@@ -110,6 +127,90 @@ def read_predictions(
     )
 
 
+def keypoint_names(dataset: Dataset) -> list[str]:
+    """Of the first category that has a skeleton; without names as many numbers as the objects have points. Empty: no keypoints."""
+    named = dataset.categories.exclude(keypoint_names=[]).order_by("position", "pk").values_list("keypoint_names", flat=True)
+    found = named.first()
+    if found:
+        return list(found)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(cardinality(a.keypoints)) FROM datasets_annotation a JOIN datasets_sample s ON s.id = a.sample_id"
+            " WHERE s.dataset_id = %s AND a.keypoints IS NOT NULL",
+            [dataset.pk],
+        )
+        return [str(number) for number in range((cursor.fetchone()[0] or 0) // 3)]
+
+
+def read_labels(
+    stage: Stage, dataset: Dataset, run: PredictionRun, mapping: Mapping[str, str]
+) -> tuple[Stage, LabelColumns, int]:
+    """Whole-image labels; the stage with the classes that the model knows and the dataset lacks; images with several true classes.
+
+    The first true class of the file counts. The model's first choice is its surest label, or of the probabilities the largest.
+    """
+    truth, several = _true_labels(stage, dataset)
+    predicted, confidence = _first_choices(stage, run)
+    stage, probabilities = _probabilities(stage, run, mapping)
+    if probabilities is not None:
+        unnamed = (predicted < 0) & (probabilities.sum(axis=1) > 0)
+        predicted[unnamed] = probabilities[unnamed].argmax(axis=1)
+        confidence[unnamed] = probabilities[unnamed].max(axis=1)
+    return stage, LabelColumns(truth, predicted, confidence, probabilities), several
+
+
+def _true_labels(stage: Stage, dataset: Dataset) -> tuple[Ints, int]:
+    columns = _copied(
+        "SELECT a.id, a.sample_id, a.category_id FROM datasets_annotation a JOIN datasets_sample s ON s.id = a.sample_id"
+        " WHERE s.dataset_id = %s AND a.width IS NULL",
+        [dataset.pk],
+        3,
+        3,
+    )
+    _, samples, keys = _kept(stage, columns)
+    images, categories = stage.image_positions(samples), stage.category_positions(keys)
+    truth = np.full(len(stage.samples), -1)
+    # In order of the file: written backwards, the first stays.
+    truth[images[::-1]] = categories[::-1]
+    others = np.unique(images[truth[images] != categories])
+    return truth, len(others)
+
+
+def _first_choices(stage: Stage, run: PredictionRun) -> tuple[Ints, Floats]:
+    columns = _copied(
+        "SELECT id, sample_id, category_id, score FROM predictions_predictedobject WHERE run_id = %s AND width IS NULL",
+        [run.pk],
+        3,
+        4,
+    )
+    _, samples, keys, scores = _kept(stage, columns)
+    images, categories = stage.image_positions(samples), stage.category_positions(keys)
+    predicted, confidence = np.full(len(stage.samples), -1), np.zeros(len(stage.samples))
+    rising = np.argsort(scores, kind="stable")
+    predicted[images[rising]], confidence[images[rising]] = categories[rising], scores[rising]
+    return predicted, confidence
+
+
+def _probabilities(stage: Stage, run: PredictionRun, mapping: Mapping[str, str]) -> tuple[Stage, Floats | None]:
+    """[images, classes], nought where an image has none; None where the run has none, or does not say of which classes."""
+    named = [mapping.get(name, name) for name in run.generation_params.get("class_names", [])]
+    samples, values = _copied_arrays(
+        "SELECT sample_id, probabilities FROM predictions_predictedlabel WHERE run_id = %s AND cardinality(probabilities) = %s",
+        [run.pk, len(named)],
+        len(named),
+    )
+    inside = np.isin(samples, stage.samples)
+    if not inside.any():
+        return stage, None
+    known = stage.scene.category_names
+    names = [*known, *(name for name in dict.fromkeys(named) if name not in known)]
+    found = np.zeros((len(stage.samples), len(names)))
+    rows = stage.image_positions(samples[inside])
+    for column, name in enumerate(named):
+        found[rows, names.index(name)] += values[inside, column]
+    return replace(stage, scene=replace(stage.scene, category_names=names)), found
+
+
 def _positions(keys: Ints, wanted: Ints) -> Ints:
     order = np.argsort(keys, kind="stable")
     return np.asarray(order[np.searchsorted(keys, wanted, sorter=order)])
@@ -120,6 +221,17 @@ def _kept(stage: Stage, columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
     order = np.argsort(columns[0], kind="stable")
     inside = order[np.isin(columns[1][order], stage.samples)]
     return [column[inside] for column in columns]
+
+
+def _copied_arrays(query: str, parameters: Sequence[Any], length: int) -> tuple[Ints, Floats]:
+    """A bigint and a float8[] of this length in each row: keys, and values [rows, length]."""
+    element = np.dtype([("size", ">i4"), ("value", ">f8")])
+    fields: list[Any] = [("count", ">i2"), ("length0", ">i4"), ("value0", ">i8"), ("length1", ">i4"), ("head", "V20")]
+    row = np.dtype([*fields, ("value1", element, (length,))])
+    with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copying:
+        data = b"".join(bytes(block) for block in copying)
+    rows = np.frombuffer(data, row, (len(data) - HEADER - TRAILER) // row.itemsize, HEADER)
+    return rows["value0"].astype(np.int64), rows["value1"]["value"].astype(np.float64)
 
 
 def _copied(query: str, parameters: Sequence[Any], keys: int, count: int) -> list[NDArray[Any]]:

@@ -19,8 +19,9 @@ TAKE = """
 UPDATE inference_inferencechunk SET status = 'running', attempts = attempts + 1, heartbeat_at = %(now)s, done_count = 0
 WHERE id IN (
     SELECT chunk.id FROM inference_inferencechunk AS chunk JOIN inference_inferencejob AS job ON job.id = chunk.job_id
-    WHERE job.id = %(job)s AND job.status = 'running' AND job.attempts = %(attempts)s
+    WHERE job.id = %(job)s AND job.status = 'running' AND job.attempts = %(job_attempts)s
       AND (chunk.status = 'pending' OR (chunk.status = 'running' AND chunk.heartbeat_at < %(stale)s))
+      AND (chunk.attempts = 0) = %(fresh)s
     ORDER BY chunk.first LIMIT %(most)s FOR UPDATE OF chunk SKIP LOCKED
 )
 RETURNING id, first, last, attempts
@@ -40,9 +41,16 @@ class Claim:
 
 
 def take(job: InferenceJob, most: int) -> Claim | None:
-    """The next chunks of a running job, or None where nobody need do anything now."""
+    """The next chunks of a running job, or None where nobody need do anything now.
+
+    Those that a worker was lost with come last and one by one, so that neighbours are not blamed for an image that kills.
+    """
+    return _taken(job, most, fresh=True) or _taken(job, 1, fresh=False)
+
+
+def _taken(job: InferenceJob, most: int, *, fresh: bool) -> Claim | None:
     now = timezone.now()
-    values = {"now": now, "stale": now - STALE_AFTER, "job": job.pk, "attempts": job.attempts, "most": most}
+    values = {"now": now, "stale": now - STALE_AFTER, "job": job.pk, "job_attempts": job.attempts, "most": most, "fresh": fresh}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TAKE, values)
         rows = sorted(cursor.fetchall(), key=lambda row: row[1])

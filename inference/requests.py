@@ -30,13 +30,17 @@ REASONS = {
 class RequestRefused(Exception):
     """What cannot be run: why and how to mend it; where files are to blame, why by file name."""
 
-    def __init__(self, message: str, remedy: str = "", files: dict[str, str] | None = None, *, too_large: bool = False) -> None:
+    def __init__(self, message: str, remedy: str = "", files: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.message, self.remedy, self.files, self.too_large = message, remedy, files or {}, too_large
+        self.message, self.remedy, self.files = message, remedy, files or {}
 
     def in_words(self) -> str:
         told = "; ".join(f"{name}: {reason}" for name, reason in self.files.items())
         return " ".join(part for part in (self.message, told, self.remedy) if part)
+
+
+class RequestTooLarge(RequestRefused):
+    """More files, or more pixels, than this server takes at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +70,9 @@ def checked_settings(given: dict[str, Any]) -> dict[str, Any]:
 def inspected(images: Sequence[NewImage]) -> list[NewImage]:
     """With their formats by content; only headers are read. Raises RequestRefused, which names every file that is none."""
     if len(images) > MOST_IMAGES:
-        raise RequestRefused(
+        raise RequestTooLarge(
             f"{len(images):,} images are more than one request may hold ({MOST_IMAGES:,}).",
             "Send them as one ZIP, or in parts.",
-            too_large=True,
         )
     found, wrong, too_large = [], {}, False
     for image in images:

@@ -143,7 +143,7 @@ def _devices() -> Any:
 def _loaded(job: InferenceJob) -> Adapter:
     checkpoint = job.checkpoint
     device = _devices().choose(configured.INFERENCE_DEVICE)
-    return loaded.get((checkpoint.sha256, device), lambda: checkpoints.load(checkpoint, device))
+    return loaded.get((checkpoint.pk, checkpoint.sha256, device), lambda: checkpoints.load(checkpoint, device))
 
 
 def facts(job: InferenceJob, adapter: Adapter, plan: Plan) -> dict[str, Any]:

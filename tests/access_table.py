@@ -115,10 +115,8 @@ PAGES = {
     "training:list": Row("project", get=SEE),
     "training:new": Row("project", get=EDIT, post=EDIT_422),
     "training:cost": Row("project", get=SEE),
-    **{
-        f"training:{name}": Row("training", get=SEE)
-        for name in ("job", "live", "chart", "trends_csv", "changes", "items", "runs")
-    },
+    **{f"training:{name}": Row("training", get=SEE) for name in ("job", "live", "chart", "trends_csv", "items", "runs")},
+    "training:changes": Row("training", get="login 404 302 302 302 404"),
     "training:item": Row("training_item", get=SEE),
     "training:item_chart": Row("training_item", get=SEE),
     "training:setup": Row("training", get=SEE, post="login 404 403 200 200 404", body={"name": "laptop", "days": "3"}),
@@ -126,6 +124,12 @@ PAGES = {
     "training:config": Row("training", get=SEE, post=EDIT_422),
     "training:end": Row("training", post=EDIT_DO),
     "training:delete": Row("training", post=EDIT_DO),
+    **{f"compare:{name}": Row("project", get=SEE) for name in ("compare", "picker", "matrix")},
+    "compare:progress": Row("comparison", get=SEE),
+    # Looking is asking for it: whoever may see both runs may try again.
+    "compare:retry": Row("comparison", post="login 404 302 302 302 404"),
+    "compare:worst": Row("predictionrun", get=SEE),
+    "compare:unsteady": Row("training", get=SEE),
 }
 
 # Uploads speak tus; the metadata names the file a.json and the project birds, in base64.
@@ -183,6 +187,8 @@ API = {
     "training-epochs": api("job_id", get=API_SEE),
     "training-trends": api("job_id", get=API_SEE),
     "training-sample-trend": api("job_sample", get=API_SEE),
+    # Without runs it is told what is missing.
+    "compare": api(get="401 400 400 400 400 400"),
     "datasets:uploads": api(post=API_MAKE, headers=NEW_UPLOAD),
     # The upload is the editor's, and nobody else's.
     "datasets:upload": api("upload", patch="401 404 404 415 404 404", delete="401 404 404 204 404 404", headers=TUS),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
+from evaluation.models import Comparison
 from predictions.models import JobToken, PredictionImport, PredictionSet, TextPrediction
 from tests.access_table import PEOPLE
 from tests.factories import (
@@ -51,6 +52,9 @@ class World:
         training = make_training_job(project, "nightly", status="running")
         make_firing(training, 1)
         text = TextPrediction.objects.get(sample_index=0)
+        comparison = Comparison.objects.create(
+            baseline=run, candidate=run, state="0.25", confidence=0.25, status=JobStatus.FAILED
+        )
         job_token, _ = JobToken.issue(training, admin, "training", 30)
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
@@ -63,6 +67,7 @@ class World:
         self.arguments |= {row._meta.model_name: {"pk": row.pk} for row in rows}
         self.arguments |= {
             "": {},
+            "comparison": {"pk": comparison.pk},
             "project": {"slug": project.slug},
             "membership": {"slug": project.slug, "pk": membership.pk},
             "project_invitation": {"slug": project.slug, "pk": invitation.pk},

@@ -66,12 +66,17 @@ def figures(columns: LabelColumns, class_count: int) -> ClassificationFigures:
     per_class = _per_class(confusion[:class_count], class_count)
     summary: dict[str, float | None] = {"top1": _mean(predicted == truth), "top5": _top(columns, with_truth, 5)}
     summary |= _averages(per_class)
+    if probabilities is not None:
+        # An image without a prediction has no probabilities: figures of them are over the others.
+        known = probabilities.sum(axis=1) > 0
+        truth, probabilities = truth[known], probabilities[known]
     summary |= _of_probabilities(truth, probabilities)
     if probabilities is not None:
         areas = class_areas(truth, probabilities)
         per_class = [replace(one, roc_auc=area) for one, area in zip(per_class, areas, strict=True)]
         defined = [area for area in areas if area is not None]
         summary["roc_auc"] = float(np.mean(defined)) if len(defined) == len(areas) else None
+    truth = columns.truth[with_truth]
     bins = calibration(columns.confidence[with_truth], predicted == truth, predicted >= 0)
     summary["ece"] = expected_calibration_error(bins)
     return ClassificationFigures(summary, _reasons(summary, truth, columns), per_class, confusion, bins)
@@ -90,10 +95,7 @@ def _top(columns: LabelColumns, with_truth: Flags, count: int) -> float | None:
         probabilities = columns.probabilities[with_truth]
         # Of equal probabilities the class that comes first goes first.
         choices = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
-        return float((choices == truth[:, None]).any(axis=1).mean())
-    if len(columns.ranked):
-        ranked = [columns.ranked[place] for place in np.flatnonzero(with_truth).tolist()]
-        return float(np.mean([true in choices[:count] for true, choices in zip(truth.tolist(), ranked, strict=True)]))
+        return float(((choices == truth[:, None]).any(axis=1) & (probabilities.sum(axis=1) > 0)).mean())
     return None
 
 

@@ -24,7 +24,6 @@ class CocoProtocol:
     iou_thresholds: Sequence[float] = IOU_THRESHOLDS
     areas: dict[str, tuple[float, float]] = field(default_factory=lambda: dict(AREAS))
     max_detections: Sequence[int] = (1, 10, 100)
-    sigmas: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,9 @@ def figures(
     kind: str,
     protocol: CocoProtocol | None = None,
     slices: Mapping[str, Ints] | None = None,
+    sigmas: Sequence[float] | None = None,
 ) -> CocoFigures:
-    """`kind` is what is compared: `bbox`, `segm` or `keypoints`. `slices` names sets of images by position."""
+    """`kind` is what is compared: `bbox`, `segm` or `keypoints` (with `sigmas`). `slices` names sets of images by position."""
     import hotcoco
 
     protocol = protocol or (
@@ -79,7 +79,7 @@ def figures(
     parameters.max_dets = list(protocol.max_detections)
     parameters.area_rng, parameters.area_rng_lbl = [list(area) for area in protocol.areas.values()], list(protocol.areas)
     if kind == "keypoints" and truth.keypoints is not None:
-        parameters.kpt_oks_sigmas = list(protocol.sigmas or sigmas_for(truth.keypoints.shape[1]))
+        parameters.kpt_oks_sigmas = list(sigmas or sigmas_for(truth.keypoints.shape[1]))
     evaluation.evaluate()
     evaluation.accumulate()
     found: Any = evaluation.eval

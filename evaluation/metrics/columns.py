@@ -5,7 +5,7 @@ their image's size, keypoints x, y, visibility for each point.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -79,11 +79,11 @@ class Predictions:
 class LabelColumns:
     """Classification: an image's true and predicted category by position, -1 where it has none, and how sure the model was.
 
-    `probabilities` has the shape [images, classes] in the scene's order of categories; None where only first choices are known.
+    `probabilities` has the shape [images, classes] in the scene's order of categories, all nought where
+    an image has none; None where only first choices are known.
     """
 
     truth: Ints
     predicted: Ints
     confidence: Floats
     probabilities: Floats | None = None
-    ranked: Sequence[Sequence[int]] = field(default_factory=list)

@@ -53,8 +53,8 @@ class Pairs:
 class Matches:
     """Of each prediction the object that it found (position, or -1), the overlap, whether it is left out of the count, its error.
 
-    `nearest` is the object that an error of classification or localisation mistakes (or -1). `order` lists predictions by falling score. `found_by` names the prediction that found each object
-    (or -1). `across` holds the pairs of different categories that overlap enough to be taken for each other.
+    `nearest` is the object that an error of classification or localisation mistakes (or -1). `order` lists predictions by falling
+    score. `found_by` names the prediction that found each object (or -1). `across` holds the pairs of different categories that overlap enough to be taken for each other.
     """
 
     order: Ints
@@ -67,12 +67,14 @@ class Matches:
     across: Pairs
 
 
-def match(scene: Scene, truth: Truth, predictions: Predictions, kind: str, threshold: float = 0.5) -> Matches:
-    """Match by `kind` of overlap (`bbox`, `segm`, `keypoints`) at `threshold`."""
+def match(
+    scene: Scene, truth: Truth, predictions: Predictions, kind: str, threshold: float = 0.5, sigmas: Floats | None = None
+) -> Matches:
+    """Match by `kind` of overlap (`bbox`, `segm`, `keypoints`, these with `sigmas`) at `threshold`."""
     order = predictions.by_score()
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    pairs = overlapping(truth, predictions, overlap_of(kind, scene))
+    pairs = overlapping(truth, predictions, overlap_of(kind, scene, sigmas))
     same = predictions.categories[pairs.predictions] == truth.categories[pairs.objects]
     enough = pairs.overlaps >= min(threshold, 1 - 1e-10)
     crowd = truth.left_out(kind)[pairs.objects]

@@ -1,7 +1,7 @@
 """Detection, segmentation and pose judged: COCO's figures, what happens at one confidence, and each image's outcome."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,38 +9,35 @@ import numpy as np
 from evaluation.metrics.coco import CocoFigures, CocoProtocol
 from evaluation.metrics.coco import figures as coco_figures
 from evaluation.metrics.columns import Flags, Floats, Ints, Predictions, Scene, Truth
-from evaluation.metrics.match_table import Curve, MatchTable, curve
+from evaluation.metrics.intervals import counted_figures, jackknife, left_out_groups, resampled
+from evaluation.metrics.match_table import Counts, Curve, MatchTable, curve
 from evaluation.metrics.matches import ErrorType, match
-from evaluation.metrics.outcome import ImageColumns, Outcome
+from evaluation.metrics.outcome import ImageColumns, Outcome, Slices
+from evaluation.metrics.protocols import Protocol, average_precisions, coco_area
+from evaluation.statistics import mean_interval
 
 # What is compared, by task type, and how many predictions of an image (and class) COCO looks at.
 KINDS = {"detection": "bbox", "segmentation": "segm", "pose": "keypoints"}
 POINTS_DRAWN = 200
 # Scores that stop above it were cut before they came here: average precision wants the unsure ones as well.
 CUT_ABOVE = 0.05
+# Intervals of average precision take about as long as twenty more evaluations; masks and keypoints are a quarter as fast.
+MOST_WITH_INTERVALS = 100_000
 
 
 @dataclass(frozen=True)
 class ObjectProtocol:
     """How objects are judged. `match_iou` is the overlap (OKS for poses) from which a prediction stands for an object.
 
-    `confidence` is where counts, confusion and images are told; None: where F1 of all classes together is best.
+    `confidence` is where counts, confusion and images are told; None: where F1 of all classes together is best. `named` is the
+    protocol of the first figure, where it is not COCO's. `sigmas` are those of the skeleton's points, in order.
     """
 
     match_iou: float = 0.5
     confidence: float | None = None
     coco: CocoProtocol | None = None
+    named: Protocol | None = None
     sigmas: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Slices:
-    """Images by position, under the name of what they have in common: {"objects per image": {"none": [...]}}."""
-
-    groups: Mapping[str, Mapping[str, Ints]] = field(default_factory=dict)
-
-    def flat(self) -> dict[str, Ints]:
-        return {f"{group}\t{name}": images for group, names in self.groups.items() for name, images in names.items()}
 
 
 def judge(
@@ -55,14 +52,56 @@ def judge(
     """All of a test run of objects. `image_ids` are the keys of the scene's images."""
     protocol, slices = protocol or ObjectProtocol(), slices or Slices()
     kind = KINDS[task_type]
-    figures = coco_figures(scene, truth, predictions, kind, protocol.coco, slices.flat())
-    matches = match(scene, truth, predictions, kind, protocol.match_iou)
+    figures = coco_figures(scene, truth, predictions, kind, protocol.coco, _parts(scene, predictions, kind), protocol.sigmas)
+    sigmas = None if protocol.sigmas is None else np.array(protocol.sigmas)
+    matches = match(scene, truth, predictions, kind, protocol.match_iou, sigmas)
     table = MatchTable.of(image_ids, truth, predictions, matches, kind)
     whole = curve(table)
     confidence = protocol.confidence if protocol.confidence is not None else _best_confidence(whole)
     classes = len(scene.category_names)
+    metrics: dict[str, float | None] = {**figures.summary, **at_confidence(table, confidence, classes)}
+    images = _images(table, scene.image_count, confidence, task_type)
+    if task_type == "segmentation":
+        metrics["miou"] = _mean(images.iou)
+    if task_type == "pose":
+        metrics["oks"] = _mean(images.oks)
+    per_class = _per_class(scene, truth, table, figures, confidence, kind)
+    primary = "AP"
+    if protocol.named is not None:
+        primary = f"{protocol.named.name}_AP"
+        values = average_precisions(scene, truth, predictions, kind, protocol.named)
+        metrics[primary] = _mean(values)
+        for place, one in enumerate(per_class):
+            one[primary] = _mean(values[place])
+    replicates = (
+        {name: [part.get(name) for part in figures.slices.values()] for name in figures.summary} if figures.slices else {}
+    )
+    return Outcome(
+        primary=primary,
+        metrics=metrics,
+        undefined=_reasons(metrics, truth, kind),
+        warnings=_warnings(scene, truth, predictions, figures, kind),
+        per_class=per_class,
+        confusion=table.confusion(confidence, classes),
+        images=images,
+        curves=_curves(scene, table, figures, whole),
+        slices=_slices(slices, scene, table, figures, per_class, confidence),
+        table=table,
+        intervals=_intervals(metrics, replicates, images, task_type),
+        replicates=replicates,
+    )
+
+
+def _parts(scene: Scene, predictions: Predictions, kind: str) -> dict[str, Ints]:
+    """Images that stay when a group is left out, for intervals; none where that would take longer than everything else."""
+    most = MOST_WITH_INTERVALS if kind == "bbox" else MOST_WITH_INTERVALS // 4
+    return {} if len(predictions) > most else {str(n): images for n, images in enumerate(left_out_groups(scene.image_count))}
+
+
+def at_confidence(table: MatchTable, confidence: float, classes: int) -> dict[str, Any]:
+    """Counts and what follows from them of all classes together, and how many errors of each kind there are."""
     counts = table.counts(confidence, classes).total()
-    at_confidence = {
+    found = {
         "confidence": confidence,
         "precision": _defined(counts.precision[0]),
         "recall": _defined(counts.recall[0]),
@@ -71,25 +110,19 @@ def judge(
         "false_positives": int(counts.false_positives[0]),
         "false_negatives": int(counts.missed[0]),
     }
-    metrics: dict[str, float | None] = {**figures.summary, **at_confidence}
-    metrics |= {f"errors_{kind_.name.lower()}": count for kind_, count in table.error_counts(confidence).items()}
-    images = _images(table, scene.image_count, confidence, task_type)
-    if task_type == "segmentation":
-        metrics["miou"] = _mean(images.iou)
-    if task_type == "pose":
-        metrics["oks"] = _mean(images.oks)
-    return Outcome(
-        primary="AP",
-        metrics=metrics,
-        undefined=_reasons(metrics, truth, kind),
-        warnings=_warnings(scene, truth, predictions, figures, kind),
-        per_class=_per_class(scene, truth, table, figures, confidence, kind),
-        confusion=table.confusion(confidence, classes),
-        images=images,
-        curves=_curves(scene, table, figures, whole),
-        slices=_slices(slices, figures, table, confidence),
-        table=table,
-    )
+    return found | {f"errors_{error.name.lower()}": count for error, count in table.error_counts(confidence).items()}
+
+
+def _intervals(
+    metrics: Mapping[str, Any], replicates: Mapping[str, list[float | None]], images: ImageColumns, task_type: str
+) -> dict[str, tuple[float, float]]:
+    by_name = {name: jackknife(metrics[name], values) for name, values in replicates.items()}
+    counts = np.column_stack([images.true_positives, images.false_positives, images.false_negatives]).astype(float)
+    found = {name: interval for name, interval in by_name.items() if interval is not None}
+    found |= resampled(counts, counted_figures)
+    name, values = ("oks", images.oks) if task_type == "pose" else ("miou", images.iou)
+    mean = mean_interval(values[~np.isnan(values)])
+    return found | {name: mean} if name in metrics and mean is not None else found
 
 
 def _best_confidence(whole: Curve) -> float:
@@ -215,28 +248,69 @@ def thinned(whole: Curve, points: int = POINTS_DRAWN) -> dict[str, list[float]]:
     return {name: values[places].tolist() for name, values in columns.items()}
 
 
-def _slices(slices: Slices, figures: CocoFigures, table: MatchTable, confidence: float) -> list[dict[str, Any]]:
-    """Worst first; slices without an object have no figure and come last."""
-    found = []
-    for group, names in slices.groups.items():
-        for name, images in names.items():
-            summary = figures.slices[f"{group}\t{name}"]
-            inside = np.zeros(len(table.image_ids), bool)
-            inside[images] = True
-            found.append(
-                {"group": group, "name": name, "images": len(images), **_at_confidence(table, inside, confidence), **summary}
-            )
-    return sorted(found, key=lambda one: (one["AP"] is None, one["AP"] or 0.0))
+def _slices(
+    slices: Slices, scene: Scene, table: MatchTable, figures: CocoFigures, per_class: list[dict[str, Any]], confidence: float
+) -> list[dict[str, Any]]:
+    """Worst first by average precision at the IoU of the matches; slices without an object have none and come last."""
+    found = [
+        _slice(table, group, name, images, confidence, len(scene.category_names))
+        for group, names in slices.groups.items()
+        for name, images in names.items()
+    ]
+    found += _class_slices(table, per_class)
+    areas = [name for name in figures.protocol.areas if name != "all"]
+    found += [{"group": "object size", "name": name, "AP": figures.summary[f"AP{name[0]}"]} for name in areas]
+    return sorted(found, key=_worst_first)
 
 
-def _at_confidence(table: MatchTable, inside: Flags, confidence: float) -> dict[str, Any]:
+def _worst_first(one: dict[str, Any]) -> tuple[bool, float]:
+    value = one.get("AP50", one.get("AP"))
+    return value is None, value or 0.0
+
+
+def _class_slices(table: MatchTable, per_class: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    pairs = np.unique(np.column_stack([table.object_categories, table.object_images]), axis=0)
+    images = np.bincount(pairs[:, 0], minlength=len(per_class)).tolist()
+    kept = ("name", "objects", "precision", "recall", "f1", "AP", "AP50")
+    return [
+        {"group": "class", "images": count, **{name: one[name] for name in kept}}
+        for one, count in zip(per_class, images, strict=True)
+        if one["objects"]
+    ]
+
+
+def _slice(table: MatchTable, group: str, name: str, images: Ints, confidence: float, classes: int) -> dict[str, Any]:
+    inside = np.zeros(len(table.image_ids), bool)
+    inside[images] = True
     above = table.count_above(confidence)
-    mine = inside[table.prediction_images[:above]]
-    right = int(np.count_nonzero(mine & (table.object_of[:above] >= 0)))
-    wrong = int(np.count_nonzero(mine & (table.object_of[:above] < 0) & ~table.ignored[:above]))
-    objects = int(np.count_nonzero(inside[table.object_images] & ~table.left_out))
-    total = right + wrong + objects
-    return {"objects": objects, "f1": 2 * right / total if total else None}
+    mine = inside[table.prediction_images]
+    right = int(np.count_nonzero(mine[:above] & (table.object_of[:above] >= 0)))
+    wrong = int(np.count_nonzero(mine[:above] & (table.object_of[:above] < 0) & ~table.ignored[:above]))
+    there = inside[table.object_images] & ~table.left_out
+    objects = int(np.count_nonzero(there))
+    counts = Counts(*(np.array([value]) for value in (right, wrong, objects - right)))
+    return {
+        "group": group,
+        "name": name,
+        "images": len(images),
+        "objects": objects,
+        "precision": _defined(counts.precision[0]),
+        "recall": _defined(counts.recall[0]),
+        "f1": _defined(counts.f1[0]),
+        "AP50": _average_precision(table, mine & ~table.ignored, there, classes),
+    }
+
+
+def _average_precision(table: MatchTable, claims: Flags, objects: Flags, classes: int) -> float | None:
+    """At the IoU of the matches, as COCO takes it, of these predictions and objects; all predictions count, however many."""
+    there = np.bincount(table.object_categories[objects], minlength=classes)
+    places = np.flatnonzero(claims)
+    categories = table.prediction_categories[places]
+    order = np.argsort(categories, kind="stable")
+    hits = table.object_of[places[order]] >= 0
+    bounds = np.searchsorted(categories[order], np.arange(classes + 1))
+    values = [coco_area(hits[bounds[one] : bounds[one + 1]], int(there[one])) for one in np.flatnonzero(there)]
+    return float(np.mean(values)) if values else None
 
 
 def _reasons(metrics: Mapping[str, float | None], truth: Truth, kind: str) -> dict[str, str]:

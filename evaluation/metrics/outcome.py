@@ -1,6 +1,6 @@
 """What a test run comes to, whatever its task: figures with reasons for those that are missing, and every image's outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +28,19 @@ class ImageColumns:
 
 
 @dataclass(frozen=True)
+class Slices:
+    """Images by position, under the name of what they have in common: {"objects per image": {"none": [...]}}."""
+
+    groups: Mapping[str, Mapping[str, Ints]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """`metrics` by name, None where undefined, with the reason in `undefined`; `warnings` are what to know beside them, in words."""
+    """`metrics` by name, None where undefined, with the reason in `undefined`; `warnings` are what to know beside them, in words.
+
+    `intervals` are 95 % intervals by the figure's name. `replicates` are figures with one part of the images left out in turn: two
+    runs on the same images leave out the same parts, so that their difference can be told with an interval.
+    """
 
     primary: str
     metrics: dict[str, float | None]
@@ -42,3 +53,5 @@ class Outcome:
     slices: list[dict[str, Any]] = field(default_factory=list)
     loss: float | None = None
     table: MatchTable | None = None
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    replicates: dict[str, list[float | None]] = field(default_factory=dict)

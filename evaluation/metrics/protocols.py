@@ -35,6 +35,7 @@ class Protocol:
     least_confidence: float = 0.0
     most_predictions: int | None = 100
     per_image: bool = False
+    sigmas: tuple[float, ...] | None = None
 
 
 PROTOCOLS = {
@@ -63,7 +64,7 @@ class Step:
 
 def average_precisions(scene: Scene, truth: Truth, predictions: Predictions, kind: str, protocol: Protocol) -> Floats:
     """[categories, IoU thresholds]; NaN for categories without an object."""
-    pairs = overlapping(truth, predictions, overlap_of(kind, scene))
+    pairs = overlapping(truth, predictions, overlap_of(kind, scene, _sigmas(protocol)))
     return _average_precisions(scene, truth, predictions, kind, protocol, pairs)
 
 
@@ -89,6 +90,10 @@ def _average_precisions(
             hits = right[by_category[bounds[category] : bounds[category + 1]]]
             found[category, column] = area(hits, int(objects[category]))
     return found
+
+
+def _sigmas(protocol: Protocol) -> Floats | None:
+    return None if protocol.sigmas is None else np.array(protocol.sigmas)
 
 
 def _kept(predictions: Predictions, order: Ints, protocol: Protocol) -> Flags:
@@ -190,7 +195,7 @@ def _limit_in_words(protocol: Protocol) -> str:
 
 def reconcile(scene: Scene, truth: Truth, predictions: Predictions, kind: str, start: Protocol, end: Protocol) -> list[Step]:
     """From one protocol's figure to another's, one rule at a time; rules that both share are left out."""
-    pairs = overlapping(truth, predictions, overlap_of(kind, scene))
+    pairs = overlapping(truth, predictions, overlap_of(kind, scene, _sigmas(start)))
     now = start
     steps = [Step(f"{start.label}'s rules", _mean(_average_precisions(scene, truth, predictions, kind, now, pairs)), None)]
     for names, in_words in RULES:

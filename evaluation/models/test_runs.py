@@ -45,6 +45,12 @@ class TestRun(Job):
     primary_metric_value = models.FloatField(null=True, editable=False)
     overall_loss = models.FloatField(null=True, editable=False)
     metrics = models.JSONField(default=dict, editable=False)
+    intervals = models.JSONField(default=dict, editable=False, help_text="95 % intervals by the figure's name: [low, high].")
+    replicates = models.JSONField(
+        default=dict,
+        editable=False,
+        help_text="Figures with a part of the images left out in turn, for intervals of differences.",
+    )
     undefined = models.JSONField(default=dict, editable=False, help_text="Why a figure is not defined, by its name.")
     warnings = models.JSONField(default=list, editable=False, help_text="What to know beside the figures, in words.")
     per_class_metrics = models.JSONField(default=list, editable=False, help_text="One object per class, in order.")
@@ -54,6 +60,9 @@ class TestRun(Job):
         default=dict, editable=False, help_text="Curves as drawn: thinned out, the whole is in the matches."
     )
     slices = models.JSONField(default=list, editable=False)
+    reconciliation = models.JSONField(
+        default=dict, editable=False, help_text="The same predictions under other protocols; made when first asked for."
+    )
     total_images = models.PositiveIntegerField(default=0, editable=False)
     correct_images = models.PositiveIntegerField(default=0, editable=False)
     inference_time_ms = models.FloatField(null=True, editable=False, help_text="The mean of an image, where the run knows it.")
@@ -67,14 +76,6 @@ class TestRun(Job):
             models.Index(fields=["training_job", "-id"], name="test_run_by_training_job"),
             models.Index(fields=["prediction_run"], name="test_run_by_prediction_run"),
         ]
-        constraints = [
-            models.CheckConstraint(
-                condition=models.Q(prediction_run__isnull=False)
-                | models.Q(checkpoint__isnull=False)
-                | models.Q(status="failed"),
-                name="test_run_has_its_predictions",
-            )
-        ]
 
     def __str__(self) -> str:
         return self.name or f"test run {self.pk}"
@@ -84,7 +85,7 @@ class TestRun(Job):
 
 
 class TestImageResult(models.Model):
-    """The outcome of one image. Counts of detections are those at the protocol's IoU, of all predictions with its least confidence.
+    """The outcome of one image. Counts are those at the test run's IoU and confidence (`metrics["confidence"]`).
 
     `true_categories` and `predicted_categories` are positions in the run's class names, each once; `errors` the values of
     `evaluation.metrics.matches.ErrorType` that occur. `iou` and `oks` are means over the matched objects. Of a classifier the

@@ -13,7 +13,7 @@ from accounts.access import get_project
 from accounts.models import Project
 from datasets.models import JobStatus
 from evaluation import jobs, large, shown
-from evaluation.comparison import Judgement, default_metric, judge, known_metrics, slices, what_differs, worst_first
+from evaluation.comparison import Judgement, default_metric, judge, judge_all, known_metrics, what_differs, worst_first
 from evaluation.forms import MOST_CANDIDATES, SHOWN, CompareForm, run_ids
 from evaluation.models import Comparison
 from evaluation.pairing import Pairing, pair
@@ -101,14 +101,15 @@ def _findings(
     tag = asked["tag"] if asked["tag"] in pairing.tags else ""
     known = known_metrics(baseline, candidate)
     name = asked["metric"] if asked["metric"] in known else default_metric(pairing)
-    metrics = judged[tag] if tag in judged else judge(pairing, pairing.metrics, tag)
+    judged = judged or judge_all(pairing, pairing.metrics, [tag], [metric_of(name)])
+    metrics = judged[tag]
     chosen = next((one for one in metrics if one.metric.name == name), None) or judge(pairing, [metric_of(name)], tag)[0]
     context |= {
         "tag": tag,
         "metric": chosen.metric,
         "judgement": chosen,
         "metrics": metrics,
-        "slices": _slices(pairing, chosen, judged),
+        "slices": _slices(judged, chosen.metric.name),
         "others": _others(request, baseline, candidates[1:], chosen, asked["confidence"], version),
         "is_images": baseline.dataset_id is not None,
     }
@@ -137,10 +138,8 @@ def _read(
     return pairing, judged, job
 
 
-def _slices(pairing: Pairing, chosen: Judgement, judged: dict[str, list[Judgement]]) -> list[Judgement]:
-    if not judged:
-        return slices(pairing, chosen.metric)
-    return worst_first([one for tag, found in judged.items() if tag for one in found if one.metric.name == chosen.metric.name])
+def _slices(judged: dict[str, list[Judgement]], metric: str) -> list[Judgement]:
+    return worst_first([one for tag, found in judged.items() if tag for one in found if one.metric.name == metric])
 
 
 def _others(

@@ -6,19 +6,20 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from config import health
+from config.celery import app
+from datasets import workers as workers_of
 
 
 @pytest.fixture(autouse=True)
 def forgetful_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "_last", health._Workers())
+    monkeypatch.setattr(workers_of, "last", workers_of.Workers())
 
 
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the workers answer, to be filled by the test."""
     answers: list[dict[str, Any]] = []
-    monkeypatch.setattr(health.celery_app.control, "broadcast", lambda *_, **__: answers)
+    monkeypatch.setattr(app.control, "broadcast", lambda *_, **__: answers)
     return answers
 
 
@@ -64,7 +65,7 @@ def test_readyz_tells_what_is_down_but_no_addresses(
 @pytest.mark.django_db
 def test_the_workers_are_not_asked_at_every_call(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(health, "_ask_workers", lambda: asked.append(1) or {"cpu": 1})
+    monkeypatch.setattr(workers_of, "ask_workers", lambda: asked.append(1) or {"cpu": 1})
     client.get("/readyz")
     client.get("/readyz")
     assert len(asked) == 1

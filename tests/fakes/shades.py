@@ -1,6 +1,7 @@
 """An adapter that looks at colours: which of red, green and blue an image has most of, and where it is bright.
 
-Its weights are a JSON file: {"task_type": "classification" | "detection", "delay": seconds a batch, "fail_on": a shade of red}.
+Its weights are a JSON file: {"task_type": "classification" | "detection", "delay": seconds a batch, "delay_each": seconds an image,
+"fails_on", "dies_on": a share of red}.
 It is plugged in as anybody's adapter would be, by the entry point of a package that lies on the path (`plugged_in`).
 """
 
@@ -61,7 +62,7 @@ class ShadesAdapter(Adapter):
 
     def forward(self, prepared: Sequence[Any]) -> Any:
         self.batches.append(len(prepared))
-        time.sleep(self.weights.get("delay", 0))
+        time.sleep(self.weights.get("delay", 0) + self.weights.get("delay_each", 0) * len(prepared))
         means = np.stack([image.mean(axis=(0, 1)) for image in prepared])
         if self.weights.get("dies_on") and (np.abs(means[:, 0] - self.weights["dies_on"]) < 0.01).any():
             os._exit(9)

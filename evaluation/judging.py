@@ -1,0 +1,240 @@
+"""The work of a test run: read, judge, write."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from django.db import connection, transaction
+from psycopg.types.json import Jsonb
+
+from datasets.bulk import locked_keys, without_row_triggers
+from datasets.importers.problems import ImportRefused
+from datasets.models import JobStatus, Sample
+from datasets.runner import Heartbeat, JobCancelled
+from evaluation.metrics import JUDGES
+from evaluation.metrics.columns import Floats, Ints, Predictions, Truth
+from evaluation.metrics.objects import KINDS
+from evaluation.metrics.outcome import Outcome, Slices
+from evaluation.metrics.overlaps import COCO_SIGMAS, UNMEASURED_SIGMA
+from evaluation.metrics.slicing import slices_of
+from evaluation.models import TestImageResult, TestMatches, TestRun
+from evaluation.reading import Stage, keypoint_names, read_labels, read_predictions, read_stage, read_truth
+from evaluation.rules import label_protocol, object_protocol
+from evaluation.test_runs import take_predictions
+from inference.models import InferenceResult
+from predictions.models import PredictionRun
+
+PERSON_POINTS = [
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+    "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+]  # fmt: skip
+# The columns of an image's outcome as they are copied, and their types.
+FIELDS = {
+    "test_run_id": "int8", "sample_id": "int8", "true_categories": "int4[]", "predicted_categories": "int4[]", "errors": "int2[]",
+    "is_correct": "bool", "confidence": "float8", "top": "jsonb", "iou": "float8", "oks": "float8", "true_positives": "int4",
+    "false_positives": "int4", "false_negatives": "int4", "f1": "float8", "loss": "float8", "inference_ms": "float8",
+}  # fmt: skip
+STEPS = 4
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a test run reads."""
+
+    stage: Stage
+    arguments: dict[str, Any]
+    times: Floats
+    warnings: list[str]
+
+
+def work_on(test_run: TestRun, heartbeat: Heartbeat) -> None:
+    """Raises ImportRefused where there is nothing to judge, JobCancelled where somebody ended it."""
+    heartbeat.progress(0, STEPS, "Reading")
+    run = take_predictions(test_run)
+    with snapshot():
+        material = read(test_run, run)
+    heartbeat.progress(1, STEPS, f"Judging {len(material.stage.samples):,} images")
+    outcome = JUDGES[test_run.task_type](material.stage.scene, **material.arguments)
+    outcome = replace(outcome, warnings=[*material.warnings, *outcome.warnings])
+    heartbeat.progress(2, STEPS, "Writing")
+    write(test_run, material, outcome)
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Everything is read as of one moment, also while somebody imports."""
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if is_outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield
+
+
+# --- Reading -----------------------------------------------------------------------------------------------------------
+def read(test_run: TestRun, run: PredictionRun) -> Material:
+    rules = test_run.protocol
+    tagged = _tagged_samples(test_run)
+    stage = read_stage(test_run.dataset, test_run.split, None if tagged is None else list(tagged), rules["class_mapping"])
+    if not len(stage.samples):
+        raise ImportRefused("There are no images to test on.", remedy="Import ground truth, then try again.")
+    times = _times(test_run, run, stage)
+    if test_run.task_type in KINDS:
+        arguments, warnings = _objects(test_run, run, stage)
+        objects = arguments["truth"].images[~arguments["truth"].crowds]
+        return Material(stage, arguments | {"slices": _slices(stage, tagged, objects)}, times, warnings)
+    stage, columns, several = read_labels(stage, test_run.dataset, run, rules["class_mapping"])
+    arguments = {"columns": columns, "several": several, "protocol": label_protocol(rules), "slices": _slices(stage, tagged)}
+    return Material(stage, arguments, times, [])
+
+
+def _tagged_samples(test_run: TestRun) -> dict[int, list[str]] | None:
+    """Of a curated set the samples with their tags; None where the whole split counts."""
+    if test_run.set_version is None:
+        return None
+    items = test_run.set_version.items.filter(sample__dataset=test_run.dataset_id)
+    if test_run.split_id:
+        items = items.filter(sample__split=test_run.split_id)
+    return dict(items.values_list("sample", "tags"))
+
+
+def _slices(stage: Stage, tagged: dict[int, list[str]] | None, object_images: Ints | None = None) -> Slices:
+    tags: dict[str, list[int]] = {}
+    for place, key in enumerate(stage.samples.tolist() if tagged else []):
+        for tag in (tagged or {}).get(key, []):
+            tags.setdefault(tag, []).append(place)
+    return slices_of(stage.scene, stage.splits, object_images, tags)
+
+
+def _objects(test_run: TestRun, run: PredictionRun, stage: Stage) -> tuple[dict[str, Any], list[str]]:
+    truth, predictions, names = object_columns(test_run, run, stage)
+    sigmas, warnings = _sigmas(test_run, names)
+    if test_run.task_type == "segmentation":
+        warnings += _without_masks(truth, predictions)
+    arguments = {
+        "truth": truth, "predictions": predictions, "image_ids": stage.samples,
+        "protocol": object_protocol(test_run.protocol, sigmas),
+    }  # fmt: skip
+    return arguments, warnings
+
+
+def object_columns(test_run: TestRun, run: PredictionRun, stage: Stage) -> tuple[Truth, Predictions, list[str]]:
+    """Truth, predictions, and the names of a pose's points."""
+    names = keypoint_names(test_run.dataset) if test_run.task_type == "pose" else []
+    if test_run.task_type == "pose" and not names:
+        raise ImportRefused("The ground truth has no keypoints.", remedy="Test it as detection instead.")
+    parts: dict[str, Any] = {"masks": test_run.task_type == "segmentation", "keypoints": len(names)}
+    truth = read_truth(stage, test_run.dataset, test_run.split, **parts)
+    predictions = read_predictions(stage, run, least_confidence=test_run.protocol["least_confidence"], **parts)
+    return truth, predictions, names
+
+
+def _sigmas(test_run: TestRun, names: Sequence[str]) -> tuple[tuple[float, ...] | None, list[str]]:
+    """The protocol's own, COCO's where the points are those of its person, else one value for all, which is said."""
+    if test_run.task_type != "pose":
+        return None, []
+    given = test_run.protocol["sigmas"]
+    if given:
+        if len(given) != len(names):
+            raise ImportRefused(
+                f"The protocol has {len(given)} sigmas for {len(names)} keypoints.", remedy="Give one for each."
+            )
+        return tuple(given), []
+    plain = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names]
+    if plain == PERSON_POINTS or (plain == [str(n) for n in range(17)] and _is_person(test_run)):
+        return tuple(COCO_SIGMAS.tolist()), []
+    said = (
+        f"Nobody has told how exactly people place these {len(names)} keypoints: all have the sigma {UNMEASURED_SIGMA:.4f}. "
+        "OKS of other sigmas is another figure; the rule `sigmas` sets them."
+    )
+    return (UNMEASURED_SIGMA,) * len(names), [said]
+
+
+def _is_person(test_run: TestRun) -> bool:
+    return list(test_run.dataset.categories.values_list("name", flat=True)) == ["person"]
+
+
+def _without_masks(truth: Truth, predictions: Predictions) -> list[str]:
+    found = []
+    for what, masks in (("objects", truth.masks), ("predictions", predictions.masks)):
+        missing = sum(mask is None for mask in masks or [])
+        if missing:
+            found.append(f"{missing:,} {what} have no mask; they overlap nothing.")
+    return found
+
+
+def _times(test_run: TestRun, run: PredictionRun, stage: Stage) -> Floats:
+    """ms of inference of each image, NaN where nobody knows."""
+    times = np.full(len(stage.samples), np.nan)
+    job = test_run.inference_id or run.generation_params.get("inference_job")
+    if not isinstance(job, int):
+        return times
+    rows = InferenceResult.objects.filter(job=job, job__run=run, inference_ms__isnull=False)
+    known = dict(rows.values_list("sample", "inference_ms"))
+    return np.array([known.get(key, np.nan) for key in stage.samples.tolist()])
+
+
+# --- Writing -----------------------------------------------------------------------------------------------------------
+def write(test_run: TestRun, material: Material, outcome: Outcome) -> None:
+    """All or nothing. Raises JobCancelled, or ImportRefused where images went while it ran."""
+    with transaction.atomic():
+        rows = TestRun.objects.select_for_update(no_key=True).filter(pk=test_run.pk)
+        if not rows.filter(status=JobStatus.RUNNING, attempts=test_run.attempts).exists():
+            raise JobCancelled
+        samples = material.stage.samples.tolist()
+        if len(locked_keys(Sample.objects.filter(pk__in=samples), "pk")) < len(samples):
+            raise ImportRefused("Images were removed while this ran.", remedy="Try again: it will see what is there now.")
+        TestImageResult.objects.filter(test_run=test_run)._raw_delete(connection.alias)
+        TestMatches.objects.filter(test_run=test_run)._raw_delete(connection.alias)
+        _copy_images(test_run.pk, samples, outcome, material.times)
+        if outcome.table is not None:
+            TestMatches.objects.create(test_run=test_run, table=outcome.table.to_bytes())
+        if not test_run.finish(JobStatus.COMPLETED, **_fields(material, outcome)):
+            raise JobCancelled
+
+
+def _fields(material: Material, outcome: Outcome) -> dict[str, Any]:
+    known = material.times[~np.isnan(material.times)]
+    return {
+        "progress_done": STEPS,
+        "progress_total": STEPS,
+        "primary_metric_name": outcome.primary,
+        "primary_metric_value": outcome.metrics[outcome.primary],
+        "overall_loss": outcome.loss,
+        "metrics": outcome.metrics,
+        "intervals": outcome.intervals,
+        "replicates": outcome.replicates,
+        "undefined": outcome.undefined,
+        "warnings": outcome.warnings,
+        "per_class_metrics": outcome.per_class,
+        "confusion_matrix": outcome.confusion.tolist(),
+        "class_names": list(material.stage.scene.category_names),
+        "curves": outcome.curves,
+        "slices": outcome.slices,
+        "reconciliation": {},
+        "total_images": len(material.stage.samples),
+        "correct_images": int(outcome.images.is_correct.sum()),
+        "inference_time_ms": float(known.mean()) if known.size else None,
+    }
+
+
+def _copy_images(key: int, samples: list[int], outcome: Outcome, times: Floats) -> None:
+    images = outcome.images
+    tops = [None if top is None else Jsonb(top) for top in images.top] if images.top is not None else [None] * len(samples)
+    columns = [
+        [key] * len(samples), samples, images.true_categories, images.predicted_categories, images.errors,
+        images.is_correct.tolist(), _plain(images.confidence), tops, _plain(images.iou), _plain(images.oks),
+        images.true_positives.tolist(), images.false_positives.tolist(), images.false_negatives.tolist(),
+        _plain(images.f1), _plain(images.loss), _plain(times),
+    ]  # fmt: skip
+    statement = f"COPY {TestImageResult._meta.db_table} ({', '.join(FIELDS)}) FROM STDIN (FORMAT BINARY)"
+    with without_row_triggers(), connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(list(FIELDS.values()))
+        for row in zip(*columns, strict=True):
+            copy.write_row(row)
+
+
+def _plain(values: Floats) -> list[float | None]:
+    return [None if value != value else value for value in values.tolist()]  # NaN alone differs from itself

@@ -1,0 +1,116 @@
+"""A test run on the command line: the same row and the same code as in the browser, done at once."""
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from datasets.commands import TerminalProgress, find_dataset
+from datasets.models import Dataset, JobStatus, Split
+from datasets.runner import run_job
+from evaluation import judging, test_runs
+from evaluation.metrics.protocols import PROTOCOLS
+from evaluation.models import TestRun
+from evaluation.test_runs import Asked, TestRefused
+from inference import requests as inference_requests
+from inference import runner as inference_runner
+from inference.models import InferenceJob
+from inference.requests import RequestRefused
+from predictions.models import Checkpoint, PredictionRun
+
+
+class Command(BaseCommand):
+    help = "Hold a prediction run, or a checkpoint, against a dataset's ground truth and print the figures."
+
+    # The checks load every page and endpoint, which takes longer than a small test run.
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("dataset", help="Slug of the dataset.")
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("--run", help="Name or id of a prediction run.")
+        which.add_argument("--checkpoint", help="Id of a checkpoint, which is asked first.")
+        parser.add_argument("--split", help="Name of the split (default: the run's own; needed with --checkpoint).")
+        parser.add_argument("--protocol", default="", help=f"Of {', '.join(PROTOCOLS)} (default: coco).")
+        parser.add_argument("--task", default="", help="Judge it as this task type (default: the dataset's).")
+        parser.add_argument("--project", help="Slug of the project. Default: as for import_predictions.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        dataset = find_dataset(options["dataset"], options["project"])
+        split = find_split(dataset, options["split"])
+        asked = Asked(split=split, protocol=options["protocol"], task_type=options["task"])
+        try:
+            if options["checkpoint"]:
+                test_run = self.from_checkpoint(dataset, split, options["checkpoint"], asked)
+            else:
+                test_run = test_runs.make_from_run(None, find_run(dataset, options["run"]), asked)
+        except (TestRefused, RequestRefused) as refused:
+            raise CommandError(f"{refused.message} {refused.remedy}".rstrip()) from None
+        self.run_to_its_end(test_run)
+        self.print_figures(test_run)
+
+    def from_checkpoint(self, dataset: Dataset, split: Split | None, key: str, asked: Asked) -> TestRun:
+        checkpoint = Checkpoint.objects.filter(pk=int(key) if key.isdecimal() else 0, project=dataset.project_id).first()
+        if checkpoint is None:
+            raise CommandError(f"There is no checkpoint {key!r} in the project of {dataset.slug}.")
+        if split is None:
+            raise CommandError("Name the split with --split.")
+        job = inference_requests.make_dataset_job(None, checkpoint, dataset, split, {"confidence": test_runs.LEAST_CONFIDENCE})
+        test_run = test_runs.make_from_checkpoint(None, checkpoint, dataset, split, job, asked)
+        infer(job)
+        return test_run
+
+    def run_to_its_end(self, test_run: TestRun) -> None:
+        show = TerminalProgress(self.stderr) if sys.stderr.isatty() else None
+        try:
+            run_job(test_run, lambda heartbeat: judging.work_on(test_run, heartbeat), show)
+        except KeyboardInterrupt:
+            test_run.cancel()
+            raise CommandError("Interrupted. Nothing was stored.") from None
+        finally:
+            if show:
+                show.clear()
+        if test_run.status != JobStatus.COMPLETED:
+            raise CommandError(test_run.error or f"The test run is {test_run.get_status_display().lower()}.")
+
+    def print_figures(self, test_run: TestRun) -> None:
+        for name, value in test_run.metrics.items():
+            told = f"not defined: {test_run.undefined.get(name, '')}" if value is None else figure(value)
+            low, high = test_run.intervals.get(name, (None, None))
+            between = "" if low is None else f"  ({low:.6f} to {high:.6f})"
+            self.stdout.write(f"{name:<24} {told}{between}")
+        for warning in test_run.warnings:
+            self.stdout.write(f"! {warning}")
+        self.stdout.write(str(test_run.pk))
+
+
+def figure(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6f}"
+
+
+def infer(job: InferenceJob) -> None:
+    """All of the job in this process; what fails is told by the test run that waits for it."""
+    bells = [job.pk]
+    while bells:
+        inference_runner.run_some(bells.pop(), bells.append)
+
+
+def find_split(dataset: Dataset, name: str | None) -> Split | None:
+    if name is None:
+        return None
+    split = dataset.splits.filter(name=name).first()
+    if split is None:
+        raise CommandError(
+            f"{dataset.slug} has no split {name!r}. Splits: {', '.join(each.name for each in dataset.splits.all())}."
+        )
+    return split
+
+
+def find_run(dataset: Dataset, wanted: str) -> PredictionRun:
+    runs = PredictionRun.objects.completed().filter(dataset=dataset)
+    found = runs.filter(name=wanted).first() or (runs.filter(pk=int(wanted)).first() if wanted.isdecimal() else None)
+    if found is None:
+        names = ", ".join(runs.values_list("name", flat=True)[:10]) or "none yet"
+        raise CommandError(f"{dataset.slug} has no run {wanted!r}. Runs: {names}.")
+    return found

@@ -1,0 +1,34 @@
+"""Asking for test runs: make the row, ring the bell."""
+
+from accounts.models import User
+from datasets.models import Dataset, Split
+from evaluation import tasks, test_runs
+from evaluation.models import TestRun
+from evaluation.test_runs import Asked
+from inference import jobs as inference_jobs
+from predictions.models import Checkpoint, PredictionRun
+
+
+def start_from_run(user: User, run: PredictionRun, asked: Asked) -> TestRun:
+    test_run = test_runs.make_from_run(user, run, asked)
+    tasks.run_test.delay_on_commit(test_run.pk)
+    return test_run
+
+
+def start_from_checkpoint(user: User, checkpoint: Checkpoint, dataset: Dataset, split: Split, asked: Asked) -> TestRun:
+    """Inference makes the predictions, unsure ones too: average precision wants them. The test goes on by itself then."""
+    settings = {"confidence": test_runs.LEAST_CONFIDENCE}
+    job = inference_jobs.start_dataset(user, checkpoint, dataset, split, settings, name=asked.name)
+    return test_runs.make_from_checkpoint(user, checkpoint, dataset, split, job, asked)
+
+
+def cancel(test_run: TestRun) -> None:
+    """What only this test run waits for is cancelled with it."""
+    test_runs.cancel(test_run)
+    if test_run.prediction_run_id is None and test_run.inference is not None and test_run.inference.is_active:
+        inference_jobs.cancel(test_run.inference)
+
+
+def retry(test_run: TestRun) -> None:
+    test_runs.requeue(test_run)
+    tasks.run_test.delay_on_commit(test_run.pk)
