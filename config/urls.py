@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("predictions.urls")),
     path("", include("predictions.training_urls")),
     path("", include("evaluation.urls")),
+    path("", include("evaluation.test_run_urls")),
     path("", include("inference.urls")),
     path("projects/<slug:slug>/overview/", overview, name="overview"),
     path("jump/", jump, name="jump"),

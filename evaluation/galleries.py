@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from datasets.models import Annotation, Category, Sample
 from datasets.shapes import mask_to_path
 from evaluation.metrics.columns import Ints
 from evaluation.metrics.match_table import MatchTable
 from evaluation.metrics.matches import ErrorType
 from evaluation.models import TestRun
+from evaluation.stored_matches import BACKGROUND, Found, cell, gallery
 from predictions import overlays
 from predictions.models import PredictedObject
 
+GALLERIES = {"wrong": "fp", "missed": "fn", "right": "tp"}
 OUTCOMES = {"wrong": "Wrong predictions", "missed": "Missed objects", "right": "Found objects"}
 ERRORS = {
     ErrorType.CLASSIFICATION: ("classification", "Wrong class", "The place is right, the name is another class's."),
@@ -40,70 +40,15 @@ class Choice:
     error: str = ""
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Objects and predictions that belong together, as positions in a table, -1 for none."""
-
-    objects: Ints
-    predictions: Ints
-
-    def __len__(self) -> int:
-        return len(self.objects)
-
-    def slice(self, start: int, stop: int) -> "Pairs":
-        return Pairs(self.objects[start:stop], self.predictions[start:stop])
-
-
-def choose(table: MatchTable, choice: Choice, confidence: float, classes: int) -> Pairs:
+def choose(test_run: TestRun, choice: Choice, confidence: float) -> Found:
     """Those that fit: the surest mistakes first, misses in the order of the images."""
     if choice.true is not None and choice.predicted is not None:
-        return _of_cell(table, confidence, choice.true, choice.predicted, classes)
-    if choice.error:
-        found = _of_error(table, confidence, ERROR_KINDS[choice.error])
-    else:
-        found = _of_outcome(table, confidence, choice.outcome or "wrong")
-    if choice.category is None:
-        return found
-    objects = np.append(table.object_categories, -1)[found.objects]
-    claims = np.append(table.prediction_categories, -1)[found.predictions]
-    by_object = choice.outcome in ("missed", "right") or choice.error == "missed"
-    kept = (objects if by_object else claims) == choice.category
-    return Pairs(found.objects[kept], found.predictions[kept])
-
-
-def _of_outcome(table: MatchTable, confidence: float, outcome: str) -> Pairs:
-    above = table.count_above(confidence)
-    objects = table.object_of[:above]
-    if outcome == "right":
-        claims = np.flatnonzero(objects >= 0)
-        return Pairs(objects[claims], claims)
-    if outcome == "wrong":
-        claims = np.flatnonzero((objects < 0) & ~table.ignored[:above])
-        return Pairs(table.nearest[claims], claims)
-    is_free = ~table.left_out.copy()
-    is_free[objects[objects >= 0]] = False
-    return _alone(np.flatnonzero(is_free))
-
-
-def _of_error(table: MatchTable, confidence: float, kind: ErrorType) -> Pairs:
-    if kind == ErrorType.MISSED:
-        return _alone(np.flatnonzero(table.missed(confidence)))
-    claims = np.flatnonzero(table.errors[: table.count_above(confidence)] == int(kind))
-    return Pairs(table.nearest[claims], claims)
-
-
-def _of_cell(table: MatchTable, confidence: float, true: int, predicted: int, classes: int) -> Pairs:
-    objects, claims = table.confused(confidence)
-    of_object = np.append(table.object_categories, classes)[objects]
-    of_claim = np.append(table.prediction_categories, classes)[claims]
-    kept = np.flatnonzero((of_object == true) & (of_claim == predicted))
-    # Predictions stand by falling score; what was missed has none and keeps its order.
-    kept = kept[np.argsort(claims[kept], kind="stable")]
-    return Pairs(objects[kept], claims[kept])
-
-
-def _alone(objects: Ints) -> Pairs:
-    return Pairs(objects, np.full(len(objects), -1))
+        last = len(test_run.class_names)
+        true, taken = (BACKGROUND if place == last else place for place in (choice.true, choice.predicted))
+        return cell(test_run, true, taken, confidence)
+    kind = ERROR_KINDS.get(choice.error)
+    outcome = "missed" if kind == ErrorType.MISSED else "wrong" if kind else choice.outcome or "wrong"
+    return gallery(test_run, GALLERIES[outcome], confidence, choice.category, kind)
 
 
 # --- Crops ---------------------------------------------------------------------------------------------------------------------
@@ -132,7 +77,7 @@ class Crop:
         return f"{self.predicted['name']}{sure}, {'right' if self.outcome == 'right' else f'in truth {true}'}"
 
 
-def crops(test_run: TestRun, table: MatchTable, pairs: Pairs) -> list[Crop]:
+def crops(test_run: TestRun, table: MatchTable, pairs: Found) -> list[Crop]:
     """What the page shows of these, in four queries."""
     if test_run.task_type == "classification":
         return _labels(test_run, table, pairs)
@@ -221,7 +166,7 @@ def _skeleton(flat: Sequence[float], bones: Sequence[Sequence[int]]) -> dict[str
     }
 
 
-def _labels(test_run: TestRun, table: MatchTable, pairs: Pairs) -> list[Crop]:
+def _labels(test_run: TestRun, table: MatchTable, pairs: Found) -> list[Crop]:
     """Whole images: of a classifier the object is the image."""
     ids = [
         int(table.object_ids[true] if true >= 0 else table.prediction_ids[claim])

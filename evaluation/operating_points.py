@@ -1,82 +1,15 @@
-"""A test run at one confidence: counts, confusion and errors, from the matches that are stored once.
-
-A classifier's images are read as matches too: each is an object of its true class, found by a prediction of the same class or
-taken for another. So the slider, the confusion matrix and the galleries are one thing for all tasks.
-"""
+"""A test run at one confidence as its pages tell it: counts, classes, the confusion matrix, errors."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from evaluation.metrics.columns import Ints
-from evaluation.metrics.match_table import Counts, Curve, MatchTable, curve
+from evaluation.metrics.match_table import Counts, MatchTable, curve
 from evaluation.metrics.matches import ErrorType
-from evaluation.models import TestImageResult, TestMatches, TestRun
-
-# Tables that a process keeps between two moves of the slider.
-KEPT = 2
-
-
-def table_of(test_run: TestRun) -> MatchTable:
-    """Its matches. A run that is made anew has others."""
-    return _kept(test_run)[0]
-
-
-def _kept(test_run: TestRun) -> tuple[MatchTable, float | None]:
-    return _read(test_run.pk, test_run.task_type == "classification", str(test_run.finished_at))
-
-
-@lru_cache(maxsize=KEPT)
-def _read(pk: int, is_classification: bool, finished_at: str) -> tuple[MatchTable, float | None]:
-    """The matches and the confidence of their best F1."""
-    if is_classification:
-        table = _of_labels(pk)
-    else:
-        table = MatchTable.from_bytes(bytes(TestMatches.objects.values_list("table", flat=True).get(test_run=pk)))
-    return table, _best(curve(table))[0]
-
-
-def _of_labels(pk: int) -> MatchTable:
-    """Images as objects and first choices as predictions, the surest first; the keys of both are those of the samples."""
-    rows = TestImageResult.objects.filter(test_run=pk).order_by("sample_id")
-    found = list(rows.values_list("sample_id", "true_categories", "predicted_categories", "confidence"))
-    samples = np.array([row[0] for row in found], np.int64)
-    truth = np.array([row[1][0] if row[1] else -1 for row in found], np.int64)
-    choice = np.array([row[2][0] if row[2] else -1 for row in found], np.int64)
-    sure = np.array([row[3] if row[3] is not None else 0.0 for row in found], float)
-    # An image without a truth is left out of every figure.
-    objects = np.flatnonzero(truth >= 0)
-    claims = np.flatnonzero((choice >= 0) & (truth >= 0))
-    claims = claims[np.argsort(-sure[claims], kind="stable")]
-    object_at = np.full(len(samples), -1)
-    object_at[objects] = np.arange(len(objects))
-    right = choice[claims] == truth[claims]
-    own = object_at[claims]
-    found_by = np.full(len(objects), -1)
-    found_by[own[right]] = np.flatnonzero(right)
-    wrong = np.flatnonzero(~right)
-    return MatchTable(
-        image_ids=samples,
-        prediction_ids=samples[claims],
-        prediction_images=claims,
-        prediction_categories=choice[claims],
-        scores=sure[claims],
-        object_of=np.where(right, own, -1),
-        overlaps=np.ones(len(claims)),
-        ignored=np.zeros(len(claims), bool),
-        errors=np.where(right, int(ErrorType.NONE), int(ErrorType.CLASSIFICATION)),
-        nearest=np.where(right, -1, own),
-        object_ids=samples[objects],
-        object_images=objects,
-        object_categories=truth[objects],
-        left_out=np.zeros(len(objects), bool),
-        found_by=found_by,
-        across_predictions=wrong,
-        across_objects=own[wrong],
-        across_overlaps=np.ones(len(wrong)),
-    )
+from evaluation.models import TestRun
+from evaluation.stored_matches import confidence_of, tables
 
 
 @dataclass(frozen=True)
@@ -133,13 +66,14 @@ class Point:
 
 
 def point_at(test_run: TestRun, confidence: float | None = None) -> Point:
-    """At the confidence asked for, else at the one that the run's figures were told at, else where F1 is best."""
-    table, best = _kept(test_run)
-    if confidence is None:
-        confidence = test_run.metrics.get("confidence")
-    if confidence is None:
-        confidence = 0.0 if test_run.task_type == "classification" else best or 0.0
-    return Point(test_run, table, confidence, best)
+    """At the confidence asked for, else at the one that the run's figures stand under."""
+    return Point(test_run, tables.get(test_run), confidence_of(test_run, confidence), _best_of(test_run))
+
+
+def _best_of(test_run: TestRun) -> float | None:
+    """Where F1 of all classes together is best: it is always among the points that are drawn."""
+    drawn = test_run.curves.get("confidence") or {"f1": []}
+    return float(drawn["confidence"][int(np.argmax(drawn["f1"]))]) if drawn["f1"] else None
 
 
 def best_by_class(test_run: TestRun, table: MatchTable) -> list[tuple[float | None, float | None]]:
@@ -147,13 +81,12 @@ def best_by_class(test_run: TestRun, table: MatchTable) -> list[tuple[float | No
     known = test_run.per_class_metrics
     if known and "best_confidence" in known[0]:
         return [(each["best_confidence"], each["best_f1"]) for each in known]
-    return [_best(curve(table, place)) for place in range(len(test_run.class_names))]
+    return [_best_of_class(table, place) for place in range(len(test_run.class_names))]
 
 
-def _best(found: Curve) -> tuple[float | None, float | None]:
-    if found.best is None:
-        return None, None
-    return float(found.confidences[found.best]), float(found.f1[found.best])
+def _best_of_class(table: MatchTable, place: int) -> tuple[float | None, float | None]:
+    found = curve(table, place)
+    return (None, None) if found.best is None else (float(found.confidences[found.best]), float(found.f1[found.best]))
 
 
 def _figures(

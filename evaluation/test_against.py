@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.galleries import Crop, Pairs, crops
-from evaluation.metrics.columns import Flags, Ints
+from evaluation.galleries import Crop, crops
+from evaluation.metrics.columns import Ints
 from evaluation.metrics.intervals import jackknife_difference
 from evaluation.metrics.match_table import MatchTable
 from evaluation.models import TestRun
+from evaluation.object_changes import ObjectChanges
 from evaluation.operating_points import Point
+from evaluation.stored_matches import Found
 from evaluation.statistics import EQUAL_WITHIN, Interval, mcnemar
 from evaluation.test_figures import FIGURES, HEADLINES, Figure
 
@@ -44,28 +46,6 @@ class Side:
         return "better" if (self.difference < 0) == self.figure.lower_is_better else "worse"
 
 
-@dataclass(frozen=True)
-class Objects:
-    """Objects of both runs by what became of them: positions in the first and in the second table."""
-
-    first: Ints
-    second: Ints
-    found_first: Flags
-    found_second: Flags
-
-    def places(self, change: str) -> Ints:
-        kept = {
-            "fixed": ~self.found_first & self.found_second,
-            "broken": self.found_first & ~self.found_second,
-            "both_right": self.found_first & self.found_second,
-            "both_wrong": ~self.found_first & ~self.found_second,
-        }[change]
-        return np.flatnonzero(kept)
-
-    def counts(self) -> dict[str, int]:
-        return {change: len(self.places(change)) for change in CHANGES}
-
-
 def figures_side_by_side(before: TestRun, after: TestRun) -> list[Side]:
     names = [*HEADLINES[before.task_type], *(name for name in FIGURES if name not in HEADLINES[before.task_type])]
     return [_side(FIGURES[name], before, after) for name in names if name in before.metrics and name in after.metrics]
@@ -80,44 +60,30 @@ def _side(figure: Figure, before: TestRun, after: TestRun) -> Side:
     return Side(figure, *values, interval, before.intervals.get(figure.name), after.intervals.get(figure.name))
 
 
-def objects_of(before: Point, after: Point) -> Objects:
-    """Objects that both runs were asked for, each once; crowds are none."""
-    one, other = before.table, after.table
-    counted_one, counted_other = np.flatnonzero(~one.left_out), np.flatnonzero(~other.left_out)
-    _, at_one, at_other = np.intersect1d(one.object_ids[counted_one], other.object_ids[counted_other], return_indices=True)
-    first, second = counted_one[at_one], counted_other[at_other]
-    return Objects(first, second, _found(before, first), _found(after, second))
-
-
-def _found(point: Point, objects: Ints) -> Flags:
-    by = point.table.found_by[objects]
-    return (by >= 0) & (by < point.table.count_above(point.confidence))
-
-
 @dataclass(frozen=True)
 class ObjectPair:
     before: Crop
     after: Crop
 
 
-def object_pairs(before: Point, after: Point, objects: Objects, places: Ints) -> list[ObjectPair]:
+def object_pairs(before: Point, after: Point, objects: ObjectChanges, places: Ints) -> list[ObjectPair]:
     """The same objects as crops of both runs: with the prediction that found it, or that stands on it by mistake."""
     sides = [
         {crop.object_at: crop for crop in crops(point.test_run, point.table, _stood_on(point, at[places]))}
-        for point, at in ((before, objects.first), (after, objects.second))
+        for point, at in ((before, objects.baseline), (after, objects.candidate))
     ]
-    keys = zip(objects.first[places].tolist(), objects.second[places].tolist(), strict=True)
+    keys = zip(objects.baseline[places].tolist(), objects.candidate[places].tolist(), strict=True)
     return [ObjectPair(sides[0][a], sides[1][b]) for a, b in keys if a in sides[0] and b in sides[1]]
 
 
-def _stood_on(point: Point, objects: Ints) -> Pairs:
+def _stood_on(point: Point, objects: Ints) -> Found:
     """Each object with what found it; else with the surest prediction whose mistake it is, else with none."""
     table = point.table
     above = table.count_above(point.confidence)
     by = table.found_by[objects]
     claims = np.where((by >= 0) & (by < above), by, -1)
     mistaken = _first_mistake(table, above)
-    return Pairs(objects, np.where(claims >= 0, claims, mistaken[objects]))
+    return Found(objects, np.where(claims >= 0, claims, mistaken[objects]))
 
 
 def _first_mistake(table: MatchTable, above: int) -> Ints:

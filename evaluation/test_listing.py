@@ -32,7 +32,7 @@ def matching(found: "QuerySet[TestRun]", words: str) -> "QuerySet[TestRun]":
     return found
 
 
-def of_training(job: TrainingJob) -> "QuerySet[TestRun]":
+def tests_of(job: TrainingJob) -> "QuerySet[TestRun]":
     """Completed ones in order of training, each with the `epoch` of what was tested."""
     found = listed(job.project).filter(training_job=job, status=JobStatus.COMPLETED)
     return found.annotate(epoch=Coalesce("checkpoint__epoch", "prediction_run__epoch")).order_by("epoch", "pk")

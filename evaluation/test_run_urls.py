@@ -2,14 +2,14 @@
 
 from django.urls import path
 
-from evaluation.views import test_against, test_charts, test_crops, test_exports, test_new, test_runs
+from evaluation.views import test_against, test_charts, test_crops, test_report, test_new, test_runs
 
 app_name = "tests"
 urlpatterns = [
     path("projects/<slug:slug>/tests/", test_runs.test_runs, name="list"),
     path("projects/<slug:slug>/tests/new/", test_new.new, name="new"),
     path("projects/<slug:slug>/tests/against/", test_against.against, name="against"),
-    path("training/<int:pk>/tests/", test_against.of_job, name="of_job"),
+    path("training/<int:pk>/tests/", test_against.of_training, name="of_training"),
     path("training/<int:pk>/tests/trend/", test_charts.trend, name="trend"),
     path("tests/<int:pk>/", test_runs.overview, name="run"),
     path("tests/<int:pk>/classes/", test_runs.classes, name="classes"),
@@ -27,8 +27,7 @@ urlpatterns = [
     path("tests/<int:pk>/charts/precision-recall/", test_charts.precision_recall, name="precision_recall"),
     path("tests/<int:pk>/charts/confidence/", test_charts.confidence, name="confidence"),
     path("tests/<int:pk>/charts/reliability/", test_charts.reliability, name="reliability"),
-    path("tests/<int:pk>/report/", test_exports.report, name="report"),
-    path("tests/<int:pk>/export/<str:kind>/", test_exports.export, name="export"),
+    path("tests/<int:pk>/report/", test_report.report, name="report"),
     path("crops/truth/<int:pk>/", test_crops.truth_crop, name="truth_crop"),
     path("crops/predicted/<int:pk>/", test_crops.predicted_crop, name="predicted_crop"),
 ]

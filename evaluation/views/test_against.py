@@ -11,22 +11,23 @@ from accounts.access import get_project
 from datasets.models import JobStatus
 from evaluation.forms import run_ids
 from evaluation.models import TestRun
+from evaluation.object_changes import changes
 from evaluation.operating_points import point_at
-from evaluation.test_access import WITH
+from evaluation.access import WITH
 from evaluation.test_against import (
     CHANGES,
     class_deltas,
     figures_side_by_side,
     object_pairs,
-    objects_of,
     verdict,
     what_differs,
 )
 from evaluation.test_figures import FIGURES
 from evaluation.test_forms import PointForm
-from evaluation.test_listing import listed, matching, metrics_of, of_training, side_by_side
+from evaluation.test_listing import listed, matching, metrics_of, side_by_side, tests_of
 from evaluation.views.test_runs import is_fragment, varied
 from predictions import training
+from predictions.views.training.jobs import frame
 
 PAIRS, CHOICES = 24, 12
 
@@ -71,12 +72,12 @@ def _choices(request: HttpRequest, project: Any, chosen: TestRun | None) -> list
 def _findings(request: HttpRequest, before: TestRun, after: TestRun) -> dict[str, Any]:
     confidence = PointForm(request.GET).asked()["confidence"]
     points = point_at(before, confidence), point_at(after, confidence)
-    objects = objects_of(*points)
+    objects = changes(points[0].table, points[1].table, points[0].confidence, points[1].confidence)
     counts, sides = objects.counts(), figures_side_by_side(before, after)
     decision, sentence = verdict(before, after, sides, counts)
     change = request.GET.get("change", "")
     change = change if change in CHANGES else "broken" if counts["broken"] else "fixed"
-    page = Paginator(objects.places(change), PAIRS).get_page(request.GET.get("page"))
+    page = Paginator(objects.of(change), PAIRS).get_page(request.GET.get("page"))
     return {
         "decision": decision,
         "sentence": sentence,
@@ -92,17 +93,15 @@ def _findings(request: HttpRequest, before: TestRun, after: TestRun) -> dict[str
 
 
 @require_safe
-def of_job(request: HttpRequest, pk: int) -> HttpResponse:
+def of_training(request: HttpRequest, pk: int) -> HttpResponse:
     """A training's tests: a trend over epochs, the list, and each state on its splits side by side."""
     job = training.get_job(request.user, pk)
-    tests = list(of_training(job))
+    tests = list(tests_of(job))
     names = metrics_of(tests)
     metric = request.GET.get("metric", "")
     metric = metric if metric in names else next(iter(names), "")
     splits, rows = side_by_side(tests)
-    context = {
-        "project": job.project,
-        "job": job,
+    context = frame(job, "tests") | {
         "tests": tests,
         "metric": FIGURES.get(metric),
         "metrics": [FIGURES[name] for name in names],
@@ -110,4 +109,4 @@ def of_job(request: HttpRequest, pk: int) -> HttpResponse:
         "rows": [{**row, "values": [cell and cell.metrics.get(metric) for cell in row["cells"]]} for row in rows],
         "api_url": f"/api/training/jobs/{job.job_id}/test-runs/",
     }
-    return render(request, "tests/of_job.html", context)
+    return render(request, "tests/of_training.html", context)

@@ -7,13 +7,12 @@ from django.http import Http404
 from django.views.decorators.http import require_safe
 
 from datasets.models import JobStatus
-from evaluation.metrics.match_table import curve
-from evaluation.metrics.objects import thinned
+from evaluation.metrics.match_table import curve, thinned
 from evaluation.models import TestRun
-from evaluation.operating_points import table_of
-from evaluation.test_access import get_test_run
+from evaluation.stored_matches import tables
+from evaluation.access import get_test_run
 from evaluation.test_figures import FIGURES
-from evaluation.test_listing import by_images, images_in_words, of_training
+from evaluation.test_listing import by_images, images_in_words, tests_of
 from predictions import training
 
 Line = tuple[str, list[dict[str, Any]]]
@@ -71,7 +70,7 @@ class ConfidenceChart(TestChart):
         category = self.category(test_run)
         values = test_run.curves.get("confidence")
         if values is None or category is not None:
-            values = thinned(curve(table_of(test_run), category))
+            values = thinned(curve(tables.get(test_run), category))
         names = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
         return [(label, _points(values["confidence"], values[name])) for name, label in names.items()]
 
@@ -103,7 +102,7 @@ class TrendChart(BaseLineChartView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         job = training.get_job(self.request.user, self.kwargs["pk"])
-        tests = [one for one in of_training(job) if one.epoch is not None]
+        tests = [one for one in tests_of(job) if one.epoch is not None]
         self.metric = self.request.GET.get("metric") or (tests[0].primary_metric_name if tests else "AP")
         self.found = list(by_images(tests).values())
         figure = FIGURES.get(self.metric)

@@ -19,12 +19,12 @@ from evaluation import test_runs as testing
 from evaluation.galleries import ERRORS, OUTCOMES
 from evaluation.models import TestRun
 from evaluation.operating_points import ORDERS, Point, matrix_of, point_at, worst_confusions
-from evaluation.test_access import get_test_run
+from evaluation.access import get_test_run
 from evaluation.test_figures import FIGURES, headlines, others
 from evaluation.test_forms import IMAGE_SORTS, ImagesForm, PointForm
 from evaluation.test_images import image_rows, results_of
 from evaluation.test_listing import listed, matching
-from evaluation.test_protocol import preprocessing_card, reconciliation_of, rules_in_words
+from evaluation.test_protocol import preprocessing_card, rules_in_words
 
 LISTED, CROPS, PREVIEW, IMAGES = 30, 48, 12, 24
 
@@ -70,7 +70,7 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "headlines": headlines(test_run),
             "others": others(test_run),
-            "errors": _errors(point),
+            "errors": error_rows(point),
             "confusions": worst_confusions(point),
             "gallery": _gallery(request, point, PREVIEW),
         },
@@ -113,7 +113,7 @@ def errors(request: HttpRequest, pk: int) -> HttpResponse:
     if test_run is None:
         return redirect("tests:run", pk)
     point = _point(request, test_run)
-    return _at_point(request, point, "errors", {"errors": _errors(point), "gallery": _gallery(request, point, CROPS)})
+    return _at_point(request, point, "errors", {"errors": error_rows(point), "gallery": _gallery(request, point, CROPS)})
 
 
 @require_safe
@@ -123,7 +123,7 @@ def objects(request: HttpRequest, pk: int) -> HttpResponse:
     if test_run is None:
         return redirect("tests:run", pk)
     point = _point(request, test_run)
-    found = {"gallery": _gallery(request, point, CROPS), "outcomes": OUTCOMES, "errors": _errors(point)}
+    found = {"gallery": _gallery(request, point, CROPS), "outcomes": OUTCOMES, "errors": error_rows(point)}
     return _at_point(request, point, "objects", found)
 
 
@@ -172,7 +172,6 @@ def protocol(request: HttpRequest, pk: int) -> HttpResponse:
     context = _context(test_run, "protocol") | {
         "rules": rules_in_words(test_run),
         "preprocessing": preprocessing_card(test_run),
-        "reconciliations": reconciliation_of(test_run),
     }
     return render(request, "tests/protocol.html", context)
 
@@ -251,7 +250,7 @@ def _at_point(request: HttpRequest, point: Point, tab: str, found: dict[str, Any
     return varied(HttpResponse("".join(render_to_string(part, context, request) for part in parts)))
 
 
-def _errors(point: Point) -> list[dict[str, Any]]:
+def error_rows(point: Point) -> list[dict[str, Any]]:
     """The kinds of errors with their counts and the share of the largest, in TIDE's order."""
     counts = point.errors()
     most = max(1, *counts.values())
@@ -265,10 +264,10 @@ def _errors(point: Point) -> list[dict[str, Any]]:
 def _gallery(request: HttpRequest, point: Point, size: int) -> dict[str, Any]:
     """A page of crops of what the address asks for, and how many there are."""
     choice = PointForm(request.GET).choice(point.class_count)
-    pairs = galleries.choose(point.table, choice, point.confidence, point.class_count)
+    pairs = galleries.choose(point.test_run, choice, point.confidence)
     page = Paginator(range(len(pairs)), size).get_page(request.GET.get("page"))
     start = max(0, page.start_index() - 1)
-    shown = galleries.crops(point.test_run, point.table, pairs.slice(start, start + size))
+    shown = galleries.crops(point.test_run, point.table, pairs.part(start, size))
     names = [*point.test_run.class_names, "background"]
     return {
         "choice": choice,

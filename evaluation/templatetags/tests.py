@@ -1,0 +1,149 @@
+"""Figures of test runs as their pages show them: never a number where nothing is defined."""
+
+from typing import Any
+
+from django import template
+from django.forms.boundfield import BoundField
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.templatetags.frame import icon
+from evaluation.galleries import Crop
+from evaluation.models import TestRun
+from evaluation.operating_points import Point
+from evaluation.statistics import EQUAL_WITHIN
+from evaluation.test_against import Side
+from evaluation.test_figures import FIGURES, Figure, Told, told
+from evaluation.test_protocol import PROTOCOL_NAMES
+
+register = template.Library()
+
+DECISIONS = {"better": ("check", "better"), "worse": ("x", "worse"), "undecided": ("minus", "not decisive"), "same": ("minus", "the same")}
+
+
+def _not_defined(reason: str) -> SafeString:
+    return format_html('<span class="not-defined" title="{}">not defined</span>', reason)
+
+
+@register.simple_tag
+def share(value: float | None, reason: str) -> SafeString:
+    """A share with three decimals; without a value the reason on hover."""
+    return _not_defined(reason) if value is None else format_html("{}", f"{value:.3f}")
+
+
+@register.simple_tag
+def figure_value(one: Told) -> SafeString:
+    return _not_defined(one.reason) if one.value is None else format_html("{}", f"{one.value:.{one.figure.decimals}f}")
+
+
+@register.simple_tag
+def figure_of(test_run: TestRun, name: str) -> SafeString:
+    return figure_value(told(test_run, name))
+
+
+@register.simple_tag
+def primary(test_run: TestRun) -> SafeString:
+    """The figure that a test run is known by, with its name."""
+    name = test_run.primary_metric_name
+    if name not in FIGURES:
+        return format_html("")
+    return format_html('{} <span class="text-secondary">{}</span>', figure_of(test_run, name), FIGURES[name].label)
+
+
+@register.simple_tag
+def interval(span: Any, figure: Figure) -> str:
+    """A 95 % interval; empty where there is none."""
+    return " to ".join(f"{value:.{figure.decimals}f}".replace("-", "−") for value in span) if span else ""
+
+
+@register.simple_tag
+def side_value(side: Side, which: str, test_run: TestRun) -> SafeString:
+    value = getattr(side, which)
+    return figure_value(told(test_run, side.figure.name)) if value is None else format_html("{}", f"{value:.{side.figure.decimals}f}")
+
+
+@register.simple_tag
+def side_change(side: Side) -> SafeString:
+    """B minus A, with its arrow, in the colour of better or worse."""
+    if side.difference is None:
+        return _not_defined("It is not defined in both")
+    return _change(side.difference, side.figure.lower_is_better, side.figure.decimals)
+
+
+@register.simple_tag
+def side_decision(side: Side) -> SafeString:
+    """What the interval says, as a word with a mark; nothing where there is no interval."""
+    if side.interval is None and side.decision != "same":
+        return format_html("")
+    sign, word = DECISIONS[side.decision]
+    return format_html('<span class="decision" data-decision="{}">{} {}</span>', side.decision, icon(sign), word)
+
+
+@register.simple_tag
+def step_change(change: float) -> SafeString:
+    """How far a rule moves a figure: neither good nor bad."""
+    return format_html("{}", f"{change:+.4f}".replace("-", "−") if abs(change) > EQUAL_WITHIN else "0.0000")
+
+
+@register.simple_tag
+def slice_delta(one: dict[str, Any], test_run: TestRun) -> SafeString:
+    """How far a slice lies from all images."""
+    value, whole = one.get(test_run.primary_metric_name), test_run.primary_metric_value
+    return format_html("") if value is None or whole is None else _change(value - whole, False, 3)
+
+
+def _change(value: float, lower_is_better: bool, decimals: int) -> SafeString:
+    if abs(value) <= EQUAL_WITHIN:
+        return format_html('<span class="text-secondary">{}</span>', f"{0:.{decimals}f}")
+    tone = "is-better" if (value < 0) == lower_is_better else "is-worse"
+    sign, word = icon("arrow-up" if value > 0 else "arrow-down"), "better" if tone == "is-better" else "worse"
+    number = f"{value:+.{decimals}f}".replace("-", "−")
+    return format_html('<span class="{}">{}{}<span class="visually-hidden"> {}</span></span>', tone, sign, number, word)
+
+
+@register.simple_tag
+def at(point: Point | None) -> str:
+    """The query that keeps the operating point on the way to another tab."""
+    return f"?confidence={plain(point.confidence)}" if isinstance(point, Point) else ""
+
+
+@register.simple_tag
+def crop_url(crop: Crop) -> str:
+    """Its picture: the part around the object, or of a classifier the whole image. Kept by browsers until the image changes."""
+    if crop.window is None:
+        return f"{reverse('datasets:thumb', args=[crop.sample.pk, 320])}?v={crop.sample.image_version}"
+    address = reverse(f"tests:{crop.kind}_crop", args=[crop.key])
+    return f"{address}?v={crop.sample.image_version}"
+
+
+@register.filter
+def plain(value: float) -> str:
+    """A number as addresses and inputs have it, with a point in every language."""
+    return f"{value:.6g}"
+
+
+@register.filter
+def hundredfold(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+@register.filter
+def percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+@register.filter
+def figure_label(name: str) -> str:
+    return FIGURES[name].label if name in FIGURES else name
+
+
+@register.filter
+def protocol_label(name: str) -> str:
+    return PROTOCOL_NAMES.get(name, name)
+
+
+@register.filter
+def as_select(bound: BoundField) -> str:
+    """A filter's choices, named for screen readers by its own first words."""
+    return bound.as_widget(attrs={"class": "form-select w-auto", "aria-label": bound.label or bound.name})
