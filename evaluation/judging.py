@@ -86,7 +86,13 @@ def read(test_run: TestRun, run: PredictionRun) -> Material:
         objects = arguments["truth"].images[~arguments["truth"].crowds]
         return Material(stage, arguments | {"slices": _slices(stage, tagged, objects)}, times, warnings)
     stage, columns, several = read_labels(stage, test_run.dataset, run, rules["class_mapping"])
-    arguments = {"columns": columns, "several": several, "protocol": label_protocol(rules), "slices": _slices(stage, tagged)}
+    arguments = {
+        "columns": columns,
+        "image_ids": stage.samples,
+        "several": several,
+        "protocol": label_protocol(rules),
+        "slices": _slices(stage, tagged),
+    }
     return Material(stage, arguments, times, [])
 
 
@@ -110,7 +116,7 @@ def _slices(stage: Stage, tagged: dict[int, list[str]] | None, object_images: In
 
 def _objects(test_run: TestRun, run: PredictionRun, stage: Stage) -> tuple[dict[str, Any], list[str]]:
     truth, predictions, names = object_columns(test_run, run, stage)
-    sigmas, warnings = _sigmas(test_run, names)
+    sigmas, warnings = point_sigmas(test_run, names)
     if test_run.task_type == "segmentation":
         warnings += _without_masks(truth, predictions)
     arguments = {
@@ -131,7 +137,7 @@ def object_columns(test_run: TestRun, run: PredictionRun, stage: Stage) -> tuple
     return truth, predictions, names
 
 
-def _sigmas(test_run: TestRun, names: Sequence[str]) -> tuple[tuple[float, ...] | None, list[str]]:
+def point_sigmas(test_run: TestRun, names: Sequence[str]) -> tuple[tuple[float, ...] | None, list[str]]:
     """The protocol's own, COCO's where the points are those of its person, else one value for all, which is said."""
     if test_run.task_type != "pose":
         return None, []

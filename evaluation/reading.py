@@ -1,5 +1,6 @@
 """Truth and predictions from the database as columns: COPY in binary, which numpy reads as it comes."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -268,7 +269,8 @@ def _unpack(data: bytes, skipped: int, row: np.dtype[Any], parts: list[list[NDAr
 
 def _masks(table: str, ids: Ints) -> list[Any]:
     """Each row's segmentation, None where it has none."""
-    found = dict(_rows(f"SELECT id, segmentation FROM {table} WHERE id = ANY(%s) AND segmentation IS NOT NULL", ids))  # noqa: S608 - our names
+    rows = _rows(f"SELECT id, segmentation FROM {table} WHERE id = ANY(%s) AND segmentation IS NOT NULL", ids)  # noqa: S608 - our names
+    found = {key: json.loads(segmentation) for key, segmentation in rows}
     return [found.get(key) for key in ids.tolist()]
 
 

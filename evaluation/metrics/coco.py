@@ -123,13 +123,19 @@ def _datasets(scene: Scene, truth: Truth, predictions: Predictions, kind: str) -
         truth.boxes,
         area=truth.areas,
         iscrowd=truth.crowds,
-        segmentation=list(truth.masks or []) if with_masks else None,
+        segmentation=_masks(scene, truth) if with_masks else None,
     )
     rows = np.column_stack([predictions.images + 1, predictions.boxes, predictions.scores, predictions.categories + 1])
     masks: list[Any] = [
         as_rle(each, scene.sizes[image]) for each, image in zip(predictions.masks or [], predictions.images, strict=False)
     ]
     return true, _sized(true.load_res(rows, segmentation=masks if with_masks else None), predictions)
+
+
+def _masks(scene: Scene, truth: Truth) -> list[Any]:
+    """As they are; an object without a mask has an empty one."""
+    sizes = scene.sizes[truth.images]
+    return [as_rle(None, size) if each is None else each for each, size in zip(truth.masks or [], sizes, strict=True)]
 
 
 def _sized(claimed: Any, predictions: Predictions) -> Any:

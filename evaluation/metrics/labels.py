@@ -9,6 +9,7 @@ import numpy as np
 from evaluation.metrics.classification import ClassificationFigures, figures, image_losses
 from evaluation.metrics.columns import Flags, Floats, Ints, LabelColumns, Scene
 from evaluation.metrics.intervals import resampled_cells
+from evaluation.metrics.match_table import MatchTable, curve, thinned
 from evaluation.metrics.matches import ErrorType
 from evaluation.metrics.outcome import ImageColumns, Outcome, Slices
 from evaluation.statistics import mean_interval, wilson
@@ -26,15 +27,17 @@ class LabelProtocol:
 def judge(
     scene: Scene,
     columns: LabelColumns,
+    image_ids: Ints,
     protocol: LabelProtocol | None = None,
     slices: Slices | None = None,
     several: int = 0,
 ) -> Outcome:
-    """All of a test run of labels. `several` images have more true classes than the one that counts."""
+    """All of a test run of labels. `image_ids` are the keys of the images; `several` have more true classes than the one that counts."""
     columns = _sure(columns, protocol or LabelProtocol())
     found = figures(columns, len(scene.category_names))
     losses = _losses(columns)
     images = _images(scene, columns, losses)
+    table = table_of(columns, image_ids)
     return Outcome(
         primary="top1",
         metrics=found.summary,
@@ -43,9 +46,10 @@ def judge(
         per_class=_per_class(scene, found),
         confusion=found.confusion,
         images=images,
-        curves={"calibration": [vars(one) for one in found.calibration]},
+        curves={"calibration": [vars(one) for one in found.calibration], "confidence": thinned(curve(table))},
         slices=_slices(scene, columns, losses, slices or Slices()),
         loss=found.summary["log_loss"],
+        table=table,
         intervals=_intervals(columns, found, losses, images),
     )
 
@@ -84,6 +88,44 @@ def _images(scene: Scene, columns: LabelColumns, losses: Floats) -> ImageColumns
         oks=nothing,
         loss=losses,
         top=_top(scene, columns),
+    )
+
+
+def table_of(columns: LabelColumns, image_ids: Ints) -> MatchTable:
+    """Each image's true class as an object and its first choice as a prediction: what is read of objects is read of these too.
+
+    Both have their image's key.
+    """
+    claims = np.flatnonzero(columns.predicted >= 0)
+    claims = claims[np.lexsort((claims, -columns.confidence[claims]))]
+    objects = np.flatnonzero(columns.truth >= 0)
+    object_at = np.full(len(columns.truth), -1)
+    object_at[objects] = np.arange(len(objects))
+    behind = object_at[claims]
+    right = columns.truth[claims] == columns.predicted[claims]
+    wrong = np.flatnonzero(~right & (behind >= 0))
+    found_by = np.full(len(objects), -1)
+    found_by[behind[right]] = np.flatnonzero(right)
+    kinds = [right, behind >= 0]
+    return MatchTable(
+        image_ids=image_ids,
+        prediction_ids=image_ids[claims],
+        prediction_images=claims,
+        prediction_categories=columns.predicted[claims],
+        scores=columns.confidence[claims],
+        object_of=np.where(right, behind, -1),
+        overlaps=right.astype(float),
+        ignored=np.zeros(len(claims), bool),
+        errors=np.select(kinds, [int(ErrorType.NONE), int(ErrorType.CLASSIFICATION)], int(ErrorType.BACKGROUND)),
+        nearest=np.where(right, -1, behind),
+        object_ids=image_ids[objects],
+        object_images=objects,
+        object_categories=columns.truth[objects],
+        left_out=np.zeros(len(objects), bool),
+        found_by=found_by,
+        across_predictions=wrong,
+        across_objects=behind[wrong],
+        across_overlaps=np.ones(len(wrong)),
     )
 
 

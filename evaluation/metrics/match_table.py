@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from evaluation.metrics.columns import Flags, Floats, Ints, Predictions, Truth
 from evaluation.metrics.matches import ErrorType, Matches, Pairs, greedy
 
+POINTS_DRAWN = 200
+
 
 @dataclass(frozen=True)
 class MatchTable:
@@ -133,12 +135,15 @@ class MatchTable:
         wrong = {kind: int(counted[kind]) for kind in ErrorType if kind not in (ErrorType.NONE, ErrorType.MISSED)}
         return wrong | {ErrorType.MISSED: int(np.count_nonzero(self.missed(confidence)))}
 
+    def found(self, confidence: float) -> Flags:
+        """Of each object whether a prediction above a confidence stands for it."""
+        return (self.found_by >= 0) & (self.found_by < self.count_above(confidence))
+
     def missed(self, confidence: float) -> Flags:
         """Objects that no prediction above a confidence found, or stands on in the wrong place or under the wrong name."""
         above = self.count_above(confidence)
         stood_on = self.nearest[:above][np.isin(self.errors[:above], [ErrorType.CLASSIFICATION, ErrorType.LOCALISATION])]
-        missed = ~self.left_out.copy()
-        missed[self.object_of[:above][self.object_of[:above] >= 0]] = False
+        missed = ~self.left_out & ~self.found(confidence)
         missed[stood_on] = False
         return missed
 
@@ -200,6 +205,17 @@ def curve(table: MatchTable, category: int | None = None) -> Curve:
         last = last[:0]
     found, claimed = np.cumsum(right)[last], last + 1
     return Curve(scores[last], found / claimed, found / max(1, total), 2 * found / (claimed + total))
+
+
+def thinned(whole: Curve, points: int = POINTS_DRAWN) -> dict[str, list[float]]:
+    """At evenly spaced confidences; where F1 is best is always one of them."""
+    if not whole.confidences.size:
+        return {"confidence": [], "precision": [], "recall": [], "f1": []}
+    wanted = np.linspace(whole.confidences[-1], whole.confidences[0], points)
+    places = np.searchsorted(-whole.confidences, -wanted, "right") - 1
+    places = np.unique(np.r_[np.clip(places, 0, len(whole.confidences) - 1), whole.best or 0])
+    columns = {"confidence": whole.confidences, "precision": whole.precision, "recall": whole.recall, "f1": whole.f1}
+    return {name: values[places].tolist() for name, values in columns.items()}
 
 
 def _share(part: Ints, whole: Ints) -> Floats:

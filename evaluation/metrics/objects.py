@@ -10,7 +10,7 @@ from evaluation.metrics.coco import CocoFigures, CocoProtocol
 from evaluation.metrics.coco import figures as coco_figures
 from evaluation.metrics.columns import Flags, Floats, Ints, Predictions, Scene, Truth
 from evaluation.metrics.intervals import counted_figures, jackknife, left_out_groups, resampled
-from evaluation.metrics.match_table import Counts, Curve, MatchTable, curve
+from evaluation.metrics.match_table import Counts, Curve, MatchTable, curve, thinned
 from evaluation.metrics.matches import ErrorType, match
 from evaluation.metrics.outcome import ImageColumns, Outcome, Slices
 from evaluation.metrics.protocols import Protocol, average_precisions, coco_area
@@ -18,7 +18,6 @@ from evaluation.statistics import mean_interval
 
 # What is compared, by task type, and how many predictions of an image (and class) COCO looks at.
 KINDS = {"detection": "bbox", "segmentation": "segm", "pose": "keypoints"}
-POINTS_DRAWN = 200
 # Scores that stop above it were cut before they came here: average precision wants the unsure ones as well.
 CUT_ABOVE = 0.05
 # Intervals of average precision take about as long as twenty more evaluations; masks and keypoints are a quarter as fast.
@@ -235,17 +234,6 @@ def _curves(scene: Scene, table: MatchTable, figures: CocoFigures, whole: Curve)
         "precision_recall_by_class": {str(place): precision[:, place].tolist() for place in np.flatnonzero(defined).tolist()},
         "confidence": thinned(whole),
     }
-
-
-def thinned(whole: Curve, points: int = POINTS_DRAWN) -> dict[str, list[float]]:
-    """At evenly spaced confidences; where F1 is best is always one of them."""
-    if not whole.confidences.size:
-        return {"confidence": [], "precision": [], "recall": [], "f1": []}
-    wanted = np.linspace(whole.confidences[-1], whole.confidences[0], points)
-    places = np.searchsorted(-whole.confidences, -wanted, "right") - 1
-    places = np.unique(np.r_[np.clip(places, 0, len(whole.confidences) - 1), whole.best or 0])
-    columns = {"confidence": whole.confidences, "precision": whole.precision, "recall": whole.recall, "f1": whole.f1}
-    return {name: values[places].tolist() for name, values in columns.items()}
 
 
 def _slices(
