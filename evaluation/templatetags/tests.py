@@ -27,9 +27,9 @@ def _not_defined(reason: str) -> SafeString:
 
 
 @register.simple_tag
-def share(value: float | None, reason: str) -> SafeString:
-    """A share with three decimals; without a value the reason on hover."""
-    return _not_defined(reason) if value is None else format_html("{}", f"{value:.3f}")
+def share(value: Any, reason: str) -> SafeString:
+    """A share with three decimals; without a value (templates know a missing one as empty text) the reason on hover."""
+    return format_html("{}", f"{value:.3f}") if isinstance(value, float | int) else _not_defined(reason)
 
 
 @register.simple_tag

@@ -87,7 +87,7 @@ def _findings(request: HttpRequest, before: TestRun, after: TestRun) -> dict[str
         "change_label": CHANGES[change],
         "page": page,
         "pairs": object_pairs(*points, objects, page.object_list),
-        "deltas": class_deltas(before, after),
+        "deltas": class_deltas(*points),
         "points": points,
     }
 
