@@ -12,6 +12,10 @@ from datasets.importers.problems import ImportRefused
 from datasets.requests import ImportConflict
 from datasets.uploads import NoRoom, TooLarge, UploadRefused
 from evaluation.comparison import UnknownMetric
+from evaluation.reconciling import NotReconcilable
+from evaluation.stored_matches import NoMatches
+from evaluation.test_comparison import NotComparable
+from evaluation.test_runs import TestConflict, TestRefused
 from inference.checkpoints import CheckpointRefused, NoSuchCheckpoint
 from inference.jobs import JobEnded
 from inference.requests import RequestRefused, RequestTooLarge
@@ -46,6 +50,11 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (ImportConflict, status.HTTP_409_CONFLICT),
     (ImportRefused, status.HTTP_400_BAD_REQUEST),
     (JobConflict, status.HTTP_409_CONFLICT),
+    (TestRefused, status.HTTP_400_BAD_REQUEST),
+    (TestConflict, status.HTTP_409_CONFLICT),
+    (NoMatches, status.HTTP_409_CONFLICT),
+    (NotReconcilable, status.HTTP_409_CONFLICT),
+    (NotComparable, status.HTTP_409_CONFLICT),
     (SetRefused, status.HTTP_400_BAD_REQUEST),
     (UnknownMetric, status.HTTP_400_BAD_REQUEST),
 ]
@@ -92,7 +101,9 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         "type": "about:blank",
         "title": str(error.default_detail),
         "status": response.status_code,
-        "detail": "; ".join(item["reason"] for item in errors) if isinstance(error, exceptions.ValidationError) else str(error.detail),
+        "detail": "; ".join(item["reason"] for item in errors)
+        if isinstance(error, exceptions.ValidationError)
+        else str(error.detail),
         "remedy": remedy,
         "errors": errors,
     }

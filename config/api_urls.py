@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from accounts.api import ProjectViewSet
 from datasets.api import DatasetViewSet
 from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
+from evaluation import test_runs_api as tests
 from evaluation.api import CompareView
 from inference import jobs_api as inference
 from predictions import training_api as training
@@ -54,6 +55,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("inference/jobs/<int:pk>/", inference.JobView.as_view(), name="inference-job"),
     path("inference/jobs/<int:pk>/results/", inference.ResultsView.as_view(), name="inference-results"),
     path("inference/jobs/<int:pk>/cancel/", inference.CancelView.as_view(), name="inference-cancel"),
+    path("training/jobs/<str:job_id>/test-runs/", tests.JobTestRunsView.as_view(), name="training-test-runs"),
+    path("inference/test-runs/", tests.TestRunListView.as_view(), name="test-runs"),
+    path("inference/test-runs/<int:pk>/", tests.TestRunView.as_view(), name="test-run"),
+    path("inference/test-runs/<int:pk>/cancel/", tests.CancelView.as_view(), name="test-run-cancel"),
+    path("inference/test-runs/<int:pk>/retry/", tests.RetryView.as_view(), name="test-run-retry"),
+    path("inference/test-runs/<int:pk>/images/", tests.ImagesView.as_view(), name="test-run-images"),
+    path("inference/test-runs/<int:pk>/operating-point/", tests.OperatingPointView.as_view(), name="test-run-operating-point"),
+    path("inference/test-runs/<int:pk>/confusion/", tests.ConfusionCellView.as_view(), name="test-run-confusion"),
+    path("inference/test-runs/<int:pk>/objects/", tests.ObjectsView.as_view(), name="test-run-objects"),
+    path("inference/test-runs/<int:pk>/reconciliation/", tests.ReconciliationView.as_view(), name="test-run-reconciliation"),
+    path("inference/test-runs/<int:pk>/thresholds/", tests.ThresholdsView.as_view(), name="test-run-thresholds"),
+    path("inference/test-runs/<int:pk>/export/", tests.ExportView.as_view(), name="test-run-export"),
+    path("test-runs/compare/", tests.CompareTestsView.as_view(), name="compare-test-runs"),
+    path("test-runs/compare/objects/", tests.ChangedObjectsView.as_view(), name="compare-test-objects"),
     path("schema/", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
 ]

@@ -238,6 +238,7 @@ SPECTACULAR_SETTINGS = {
         "TrainingStatusEnum": "predictions.models.training.TrainingStatus",
         "TaskTypeEnum": "datasets.task_types.choices",
         "TrainingTaskTypeEnum": "predictions.models.training.task_type_choices",
+        "TestErrorEnum": "evaluation.test_runs_serializers.ERRORS",
     },
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "config.schema.add_problems"],
 }

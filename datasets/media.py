@@ -3,7 +3,8 @@
 import io
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -17,9 +18,8 @@ from datasets.models import Sample
 log = logging.getLogger("touchstone.media")
 
 THUMB_SIZES = (160, 320, 640)
+CROP_SIZE = 240
 WEBP_QUALITY = 80
-# The longest side of a crop.
-CROP_SIZE = 256
 # The longest side that WebP can have.
 WEBP_SIDE = 16_383
 # What browsers show by themselves; anything else (TIFF) is shown as WebP.
@@ -39,10 +39,33 @@ def thumb(sample: Sample, size: int) -> Picture:
     return Picture(_made_once(sample, size), "image/webp")
 
 
-def crop(sample: Sample, window: tuple[int, int, int, int]) -> Picture:
-    """A part of the image, x, y, width and height in the pixels of its annotations, upright. Raises ImageRefused."""
-    name = f"crops/{sample.image}-{'-'.join(map(str, window))}.webp"
-    return Picture(_made_under(name, lambda: _opened(sample, lambda image: _cropped(image, sample, window))), "image/webp")
+def crop(sample: Sample, box: tuple[int, int, int, int]) -> Picture:
+    """What is inside the box (xywh, pixels of the frame that the annotations live in), small; made anew each time.
+
+    Raises ImageRefused for a broken image, or a box outside of it.
+    """
+    with _opened(sample) as image:
+        if image.width * image.height > settings.MAX_IMAGE_PIXELS:
+            raise ImageRefused("image_too_large", f"{image.width:,} x {image.height:,} pixels")
+        upright = ImageOps.exif_transpose(image) if sample.exif_applied else image
+        left, top, width, height = _in_file(box, sample, upright)
+        right, bottom = min(left + width, upright.width), min(top + height, upright.height)
+        if right <= left or bottom <= top:
+            raise ImageRefused("box_outside_image", f"{left}, {top} in {upright.width} x {upright.height}")
+        return Picture(_small(upright.crop((left, top, right, bottom)), CROP_SIZE), "image/webp")
+
+
+def _in_file(box: tuple[int, int, int, int], sample: Sample, image: Image.Image) -> tuple[int, int, int, int]:
+    """The box in the pixels of the file, which may be of another size than the annotations' frame."""
+    across, down = image.width / (sample.width or image.width), image.height / (sample.height or image.height)
+    x, y, width, height = box
+    return round(x * across), round(y * down), max(1, round(width * across)), max(1, round(height * down))
+
+
+def kept_crop(sample: Sample, box: tuple[int, int, int, int]) -> Picture:
+    """The crop, made once and kept: for boxes that follow from a row, so that there are no more of them than rows."""
+    name = f"crops/{sample.image}-{'-'.join(map(str, box))}.webp"
+    return Picture(_made_under(name, lambda: crop(sample, box).content), "image/webp")
 
 
 def display(sample: Sample) -> Picture:
@@ -59,7 +82,7 @@ def display(sample: Sample) -> Picture:
 
 def _made_once(sample: Sample, size: int) -> bytes:
     """The image in WebP."""
-    return _made_under(_thumb_name(sample, size), lambda: _opened(sample, lambda image: _webp(image, sample, size)))
+    return _made_under(_thumb_name(sample, size), lambda: _scaled(sample, size))
 
 
 def _made_under(name: str, make: Callable[[], bytes]) -> bytes:
@@ -96,13 +119,17 @@ def _keep(name: str, content: bytes) -> None:
             default_storage.delete(stored)
 
 
-def _opened(sample: Sample, make: Callable[[Image.Image], bytes]) -> bytes:
-    """What is made of the stored image. Raises ImageRefused."""
+def _scaled(sample: Sample, size: int) -> bytes:
+    with _opened(sample) as image:
+        return _webp(image, sample, size)
+
+
+@contextmanager
+def _opened(sample: Sample) -> Iterator[Image.Image]:
+    """The stored file, also while it is decoded. Raises ImageRefused."""
     try:
         with default_storage.open(sample.image) as file, Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > settings.MAX_IMAGE_PIXELS:
-                raise ImageRefused("image_too_large", f"{image.width:,} x {image.height:,} pixels")
-            return make(image)
+            yield image
     except FileNotFoundError:
         raise ImageRefused("missing_image_file", "the stored file is gone") from None
     except ImageRefused:
@@ -114,29 +141,17 @@ def _opened(sample: Sample, make: Callable[[Image.Image], bytes]) -> bytes:
 
 
 def _webp(image: Image.Image, sample: Sample, size: int) -> bytes:
+    if image.width * image.height > settings.MAX_IMAGE_PIXELS:
+        raise ImageRefused("image_too_large", f"{image.width:,} x {image.height:,} pixels")
     # JPEG can be decoded at a fraction of its size, which is most of the work saved.
     image.draft("RGB", (size * 2, size * 2))
-    upright = _in_colour(_upright(image, sample))
-    upright.thumbnail((size, size))
-    return _written(upright)
+    upright = ImageOps.exif_transpose(image) if sample.exif_applied else image
+    return _small(upright, size)
 
 
-def _cropped(image: Image.Image, sample: Sample, window: tuple[int, int, int, int]) -> bytes:
-    upright = _upright(image, sample)
-    # The annotations' frame may be another size than the file.
-    across, down = upright.width / (sample.width or upright.width), upright.height / (sample.height or upright.height)
-    x, y, width, height = window
-    part = upright.crop((round(x * across), round(y * down), round((x + width) * across), round((y + height) * down)))
-    part = _in_colour(part)
-    part.thumbnail((CROP_SIZE, CROP_SIZE))
-    return _written(part)
-
-
-def _upright(image: Image.Image, sample: Sample) -> Image.Image:
-    return ImageOps.exif_transpose(image) if sample.exif_applied else image
-
-
-def _written(image: Image.Image) -> bytes:
+def _small(image: Image.Image, size: int) -> bytes:
+    image = _in_colour(image)
+    image.thumbnail((size, size))
     output = io.BytesIO()
     image.save(output, "WEBP", quality=WEBP_QUALITY, method=2)
     return output.getvalue()

@@ -22,5 +22,6 @@ urlpatterns = [
     path("uploads/", uploads.UploadsView.as_view(), name="uploads"),
     path("uploads/<uuid:pk>/", uploads.UploadView.as_view(), name="upload"),
     path("samples/<int:pk>/image/", media.image, name="image"),
+    path("samples/<int:pk>/crop/", media.crop, name="crop"),
     path("samples/<int:pk>/thumb/<int:size>/", media.thumb, name="thumb"),
 ]

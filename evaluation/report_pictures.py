@@ -54,7 +54,7 @@ def _data(crop: Crop) -> str:
     if not crop.sample.image:
         return ""
     try:
-        picture = media.crop(crop.sample, crop.window) if crop.window else media.thumb(crop.sample, 320)
+        picture = media.kept_crop(crop.sample, crop.window) if crop.window else media.thumb(crop.sample, 320)
     except ImageRefused:
         return ""
     return f"data:{picture.content_type};base64,{base64.b64encode(picture.content).decode()}"

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from django.urls import reverse
 
 from datasets.models import Annotation, Sample
+from evaluation.metrics.columns import Ints
 from evaluation.metrics.match_table import MatchTable
 from evaluation.metrics.matches import ErrorType
 from evaluation.models import TestRun
+from evaluation.object_changes import ObjectChanges
 from evaluation.stored_matches import Found, tables
 from predictions.models import PredictedObject
 
@@ -65,6 +68,46 @@ def _entry(
         "predicted": predicted,
         "crop_url": None if sample is None or box is None else crop_address(sample, box),
     }
+
+
+def changed_entries(
+    baseline: TestRun, candidate: TestRun, found: ObjectChanges, positions: Ints, confidences: tuple[float, float]
+) -> list[dict[str, Any]]:
+    """Objects of two test runs, each with what found it in either."""
+    table = tables.get(candidate)
+    rows = found.candidate[positions]
+    images = samples(table.image_ids[table.object_images[rows]].tolist())
+    truth = true_objects(table.object_ids[rows].tolist(), candidate)
+    before = _found_by(baseline, found.baseline[positions], confidences[0])
+    after = _found_by(candidate, rows, confidences[1])
+    told = []
+    for row, old, new in zip(rows.tolist(), before, after, strict=True):
+        sample = images.get(int(table.image_ids[table.object_images[row]]))
+        true = truth.get(int(table.object_ids[row]), {}) | {"label": candidate.class_names[table.object_categories[row]]}
+        box = true.get("bbox")
+        told.append(
+            {
+                "image": None if sample is None else image_entry(sample),
+                "true": true,
+                "baseline": old,
+                "candidate": new,
+                "crop_url": None if sample is None or box is None else crop_address(sample, box),
+            }
+        )
+    return told
+
+
+def _found_by(test_run: TestRun, rows: Ints, confidence: float) -> list[dict[str, Any] | None]:
+    table = tables.get(test_run)
+    claims = np.where(table.found(confidence)[rows], table.found_by[rows], -1).tolist()
+    shapes = predicted_objects(table.prediction_ids[[claim for claim in claims if claim >= 0]].tolist(), test_run)
+    return [
+        None
+        if claim < 0
+        else shapes.get(int(table.prediction_ids[claim]), {})
+        | {"label": test_run.class_names[table.prediction_categories[claim]], "confidence": float(table.scores[claim])}
+        for claim in claims
+    ]
 
 
 def image_entry(sample: Sample) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from datasets.models import JobStatus
 from evaluation.metrics.columns import Ints
-from evaluation.metrics.match_table import Counts, MatchTable
+from evaluation.metrics.match_table import Counts, MatchTable, curve
 from evaluation.metrics.matches import ErrorType
 from evaluation.models import TestMatches, TestRun
 
@@ -33,6 +34,8 @@ class Tables:
         self.most, self._kept, self._lock = most, OrderedDict[tuple[int, int], MatchTable](), Lock()
 
     def get(self, test_run: TestRun) -> MatchTable:
+        """Raises NoMatches."""
+        check_completed(test_run)
         key = (test_run.pk, test_run.attempts)
         with self._lock:
             if key in self._kept:
@@ -143,3 +146,22 @@ def _not_found(table: MatchTable, confidence: float, category: int | None, error
         chosen = chosen & (table.object_categories == category)
     objects = np.flatnonzero(chosen)
     return Found(objects, np.full(len(objects), -1))
+
+
+def check_completed(test_run: TestRun) -> None:
+    """Raises NoMatches."""
+    if test_run.status != JobStatus.COMPLETED:
+        raise NoMatches(f"This test run is {test_run.get_status_display().lower()}: there is nothing to be seen yet.")
+
+
+def thresholds(test_run: TestRun) -> dict[str, Any]:
+    """The confidence at which F1 is best, of all classes together and of each; None where a class has no object or no prediction."""
+    table = tables.get(test_run)
+    every = [curve(table), *(curve(table, place) for place in range(len(test_run.class_names)))]
+    told = [
+        {"confidence": None, "f1": None}
+        if one.best is None
+        else {"confidence": float(one.confidences[one.best]), "f1": float(one.f1[one.best])}
+        for one in every
+    ]
+    return {"test_run": test_run.pk, "all": told[0], "classes": dict(zip(test_run.class_names, told[1:], strict=True))}

@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 
 from datasets.runner import run_job
-from evaluation import judging, large, test_runs
+from evaluation import judging, large, reconciling, test_runs
 from evaluation.models import Comparison, TestRun
 
 log = logging.getLogger("touchstone.jobs")
@@ -25,6 +25,13 @@ def run_test(test_run_id: int) -> None:
         run_job(test_run, lambda heartbeat: judging.work_on(test_run, heartbeat))
     except TestRun.DoesNotExist:
         log.info("test run %s was deleted while it ran", test_run_id)
+
+
+@shared_task
+def reconcile_test(test_run_id: int) -> None:
+    test_run = TestRun.objects.select_related(*WITH_TEST).filter(pk=test_run_id).first()
+    if test_run is not None and reconciling.kept(test_run) is None:
+        reconciling.make(test_run)
 
 
 @shared_task

@@ -1,8 +1,10 @@
 """Asking for test runs: make the row, ring the bell."""
 
+from typing import Any
+
 from accounts.models import User
 from datasets.models import Dataset, Split
-from evaluation import tasks, test_runs
+from evaluation import reconciling, tasks, test_runs
 from evaluation.models import TestRun
 from evaluation.test_runs import Asked
 from inference import jobs as inference_jobs
@@ -32,3 +34,14 @@ def cancel(test_run: TestRun) -> None:
 def retry(test_run: TestRun) -> None:
     test_runs.requeue(test_run)
     tasks.run_test.delay_on_commit(test_run.pk)
+
+
+def reconciliation_of(test_run: TestRun) -> dict[str, Any] | None:
+    """At once where it is kept or quickly made; else None, and a worker makes it. Raises NotReconcilable."""
+    reconciling.check(test_run)
+    found = reconciling.kept(test_run)
+    if found is None and reconciling.is_small(test_run):
+        found = reconciling.make(test_run)
+    elif found is None and reconciling.claim(test_run):
+        tasks.reconcile_test.delay_on_commit(test_run.pk)
+    return found

@@ -90,6 +90,8 @@ PAGES = {
     "datasets:delete": Row("dataset", post=EDIT_DO),
     "datasets:image": Row("sample", get=SEE),
     "datasets:thumb": Row("thumb", get=SEE),
+    # Without a box there is nothing to cut out.
+    "datasets:crop": Row("sample", get="login 404 404 404 404 404"),
     "datasets:imports": Row("dataset", get=SEE),
     "datasets:import_new": Row("dataset", get=EDIT, post=EDIT_422),
     "datasets:import_folders": Row("dataset", get=EDIT),
@@ -189,6 +191,19 @@ API = {
     "training-sample-trend": api("job_sample", get=API_SEE),
     # Without runs it is told what is missing.
     "compare": api(get="401 400 400 400 400 400"),
+    "training-test-runs": api("job_id", get=API_SEE),
+    "test-runs": api(get=API_ALL, post="401 400 400 400 400 400"),
+    "test-run": api("testrun", get=API_SEE, delete=API_DELETE),
+    # The world's is completed: there is nothing to cancel or to try again.
+    **{f"test-run-{name}": api("testrun", post="401 404 403 409 409 404") for name in ("cancel", "retry")},
+    **{
+        f"test-run-{name}": api("testrun", get=API_SEE)
+        for name in ("images", "operating-point", "reconciliation", "thresholds")
+    },
+    # What these are asked for is missing.
+    **{f"test-run-{name}": api("testrun", get="401 404 400 400 400 404") for name in ("confusion", "objects", "export")},
+    "compare-test-runs": api(get="401 400 400 400 400 400"),
+    "compare-test-objects": api(get="401 400 400 400 400 400"),
     "datasets:uploads": api(post=API_MAKE, headers=NEW_UPLOAD),
     # The upload is the editor's, and nobody else's.
     "datasets:upload": api("upload", patch="401 404 404 415 404 404", delete="401 404 404 204 404 404", headers=TUS),

@@ -6,6 +6,10 @@ from typing import Any
 from accounts.models import Membership, Project, Role, User
 from accounts.projects import create_project
 from datasets.models import Annotation, Category, Dataset, Sample, Split
+from datasets.runner import run_job
+from evaluation import judging, test_runs
+from evaluation.models import TestRun
+from evaluation.test_runs import Asked
 from predictions.ingest import Firing, Ingested, ingest
 from predictions.models import PredictedObject, PredictionRun, RunStatus, TrainingJob
 
@@ -82,3 +86,10 @@ def make_firing(job: TrainingJob, epoch: float = 1, answers: Any = None, **field
     """Answers of an epoch, stored as the API stores them."""
     step = fields.pop("step", int(epoch * 10))
     return ingest(job, Firing(epoch, step, fields.pop("attempt", 1), **fields), answers or [make_answer(n) for n in range(3)])
+
+
+def make_test_run(run: PredictionRun, **asked: Any) -> TestRun:
+    """Judged to its end, as a worker does it."""
+    test_run = test_runs.make_from_run(None, run, Asked(**asked))
+    run_job(test_run, lambda heartbeat: judging.work_on(test_run, heartbeat))
+    return test_run

@@ -23,6 +23,7 @@ from tests.factories import (
     make_project,
     make_run,
     make_sample,
+    make_test_run,
     make_training_job,
     make_user,
 )
@@ -64,6 +65,7 @@ class World:
         self.arguments: dict[str, dict[str, Any]] = {
             f"admin {row._meta.label_lower.replace('.', '_')}": {"object_id": row.pk} for row in rows
         }
+        rows.append(make_test_run(run))
         self.arguments |= {row._meta.model_name: {"pk": row.pk} for row in rows}
         self.arguments |= {
             "": {},

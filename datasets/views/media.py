@@ -1,6 +1,7 @@
 """Images and thumbnails, to those who may see them."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,6 +18,7 @@ from datasets import media
 from datasets.importers.image_files import ImageRefused
 from datasets.models import Sample
 
+BOX = re.compile(r"\d{1,6}(,\d{1,6}){3}")
 AN_HOUR, A_YEAR = 3600, 365 * 24 * 3600
 SEALED = {"default-src": ["'none'"], "sandbox": True}
 
@@ -39,6 +41,18 @@ def thumb(request: HttpRequest, pk: int, size: int) -> HttpResponse:
         raise Http404
     sample = _visible_sample(request, pk)
     return picture_response(request, sample, str(size), lambda: media.thumb(sample, size))
+
+
+@csp_replace(SEALED)
+@require_safe
+def crop(request: HttpRequest, pk: int) -> HttpResponse:
+    """A box of the image, `?box=x,y,width,height` in whole pixels."""
+    given = request.GET.get("box", "")
+    if not BOX.fullmatch(given):
+        raise Http404
+    x, y, width, height = (int(side) for side in given.split(","))
+    sample = _visible_sample(request, pk)
+    return picture_response(request, sample, f"crop {given}", lambda: media.crop(sample, (x, y, width, height)))
 
 
 def _visible_sample(request: HttpRequest, pk: int) -> Sample:

@@ -33,4 +33,4 @@ def _crop(request: HttpRequest, table: Any, pk: int) -> HttpResponse:
     window = window_of(row, row.sample)
     if window is None:
         raise Http404
-    return picture_response(request, row.sample, f"crop {window}", lambda: media.crop(row.sample, window))
+    return picture_response(request, row.sample, f"crop {window}", lambda: media.kept_crop(row.sample, window))

@@ -17,7 +17,6 @@ from inference.loaded import LoadedCheckpoints
 from inference.tuning import Tunings, measured_plan
 from tests.fakes.shades import ShadesAdapter
 
-
 IN_FOURS = Plan(4, 2)
 
 

@@ -322,4 +322,4 @@ def test_a_job_is_repeated_with_files_of_its_own(user, make_checkpoint, make_ima
     copy = work(copy)
     assert (copy.status, copy.checkpoint, copy.settings) == ("completed", other, {"confidence": 0.5})
     assert [row.label for row in copy.results.all()] == ["red", "green"]
-    assert JobStatus.COMPLETED == copy.status
+    assert copy.status == JobStatus.COMPLETED

@@ -19,7 +19,7 @@ from PIL import Image
 from config.celery import app
 from datasets.models import JobStatus
 from datasets.recovery import ring_forgotten
-from inference import jobs, requests
+from inference import jobs
 from inference.claiming import STALE_AFTER
 from inference.models import ChunkStatus, InferenceChunk, InferenceJob, ResultState
 from predictions.models import PredictedObject, PredictionRun
@@ -56,8 +56,10 @@ def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Callable[[]
 
 def environment(tmp_path: Path) -> dict[str, str]:
     path = os.pathsep.join([str(ROOT), str(plugged_in(tmp_path / "plugins"))])
-    return os.environ | {"DATABASE_URL": database_url(), "TOUCHSTONE_DATA": str(settings.DATA_DIR), "PYTHONPATH": path} | (
-        {"REDIS_URL": settings.REDIS_URL} if settings.REDIS_URL else {}
+    return (
+        os.environ
+        | {"DATABASE_URL": database_url(), "TOUCHSTONE_DATA": str(settings.DATA_DIR), "PYTHONPATH": path}
+        | ({"REDIS_URL": settings.REDIS_URL} if settings.REDIS_URL else {})
     )
 
 
@@ -193,5 +195,7 @@ def test_the_queue_is_kept_until_a_worker_comes(user, make_checkpoint, make_imag
 def test_the_web_process_imports_no_torch() -> None:
     code = "import django; django.setup(); import config.urls, config.wsgi, inference.tasks, sys; print(json.dumps('torch' in sys.modules))"
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
-    done = subprocess.run([sys.executable, "-c", "import json; " + code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "import json; " + code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
     assert json.loads(done.stdout) is False, done.stderr
