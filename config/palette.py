@@ -12,6 +12,8 @@ from django.views.decorators.http import require_GET
 from accounts.last_project import remembered_slug
 from accounts.models import Project, User
 from datasets.models import Dataset
+from evaluation.models import TestRun
+from evaluation.test_listing import HEAVY
 from predictions.models import PredictionRun, TrainingJob
 
 PER_GROUP = 5
@@ -34,6 +36,7 @@ def jump(request: HttpRequest) -> HttpResponse:
     groups = {
         "Datasets": list(_datasets(request.user, words)),
         "Runs": list(_runs(request.user, words)),
+        "Tests": list(_tests(request.user, words)),
         "Trainings": list(_trainings(request.user, words)),
         "Projects": list(_projects(request.user, words)),
         "Pages": list(_pages(request, words)),
@@ -55,6 +58,14 @@ def _runs(user: User, words: list[str]) -> Iterator[Place]:
         found = found.filter(Q(name__icontains=word) | Q(dataset__name__icontains=word))
     for run in found[:PER_GROUP]:
         yield Place("run", run.name, run.dataset.name, run.get_absolute_url())
+
+
+def _tests(user: User, words: list[str]) -> Iterator[Place]:
+    found = TestRun.objects.visible_to(user).select_related("dataset").defer(*HEAVY).order_by("-pk")
+    for word in words:
+        found = found.filter(Q(name__icontains=word) | Q(dataset__name__icontains=word))
+    for test_run in found[:PER_GROUP]:
+        yield Place("check", str(test_run), test_run.dataset.name, test_run.get_absolute_url())
 
 
 def _trainings(user: User, words: list[str]) -> Iterator[Place]:
@@ -86,6 +97,9 @@ def _pages(request: HttpRequest, words: list[str]) -> Iterator[Place]:
         pages = [
             ("dataset", f"Datasets of {project}", reverse("datasets:list", args=[project.slug])),
             ("chart", f"Training in {project}", reverse("training:list", args=[project.slug])),
+            ("check", f"Tests in {project}", reverse("tests:list", args=[project.slug])),
+            ("plus", f"New test run in {project}", reverse("tests:new", args=[project.slug])),
+            ("compare", f"Test runs of {project}, A against B", reverse("tests:against", args=[project.slug])),
             ("compare", f"Compare runs of {project}", reverse("compare:compare", args=[project.slug])),
             ("image", f"Try an image in {project}", reverse("inference:try", args=[project.slug])),
             ("members", f"Members of {project}", reverse("accounts:members", args=[project.slug])),

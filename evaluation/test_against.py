@@ -7,13 +7,12 @@ import numpy as np
 
 from evaluation.galleries import Crop, crops
 from evaluation.metrics.columns import Ints
-from evaluation.metrics.intervals import jackknife_difference
 from evaluation.metrics.match_table import MatchTable
 from evaluation.models import TestRun
 from evaluation.object_changes import ObjectChanges
 from evaluation.operating_points import Point
+from evaluation.statistics import EQUAL_WITHIN, Interval
 from evaluation.stored_matches import Found
-from evaluation.statistics import EQUAL_WITHIN, Interval, mcnemar
 from evaluation.test_figures import FIGURES, HEADLINES, Figure
 
 CHANGES = {"broken": "Broken", "fixed": "Fixed", "both_wrong": "Both wrong", "both_right": "Both right"}
@@ -26,13 +25,10 @@ class Side:
     figure: Figure
     before: float | None
     after: float | None
-    interval: Interval | None
+    difference: float | None
+    interval: Interval | None = None
     before_interval: list[float] | None = None
     after_interval: list[float] | None = None
-
-    @property
-    def difference(self) -> float | None:
-        return None if self.before is None or self.after is None else self.after - self.before
 
     @property
     def decision(self) -> str:
@@ -46,18 +42,28 @@ class Side:
         return "better" if (self.difference < 0) == self.figure.lower_is_better else "worse"
 
 
-def figures_side_by_side(before: TestRun, after: TestRun) -> list[Side]:
-    names = [*HEADLINES[before.task_type], *(name for name in FIGURES if name not in HEADLINES[before.task_type])]
-    return [_side(FIGURES[name], before, after) for name in names if name in before.metrics and name in after.metrics]
+def sides_of(before: TestRun, after: TestRun, found: dict[str, Any]) -> list[Side]:
+    """The figures of a comparison as `test_comparison.compare` tells them, headlines first."""
+    told = {one["name"]: one for one in found["metrics"]}
+    first = HEADLINES[before.task_type]
+    names = [*first, *(name for name in FIGURES if name not in first)]
+    return [
+        Side(
+            FIGURES[name], told[name]["baseline"], told[name]["candidate"], told[name]["difference"], told[name]["interval"],
+            before.intervals.get(name), after.intervals.get(name),
+        )
+        for name in names
+        if name in told
+    ]  # fmt: skip
 
 
-def _side(figure: Figure, before: TestRun, after: TestRun) -> Side:
-    values = before.metrics[figure.name], after.metrics[figure.name]
-    half = jackknife_difference(before.replicates.get(figure.name, []), after.replicates.get(figure.name, []))
-    interval = None
-    if half is not None and None not in values and before.total_images == after.total_images:
-        interval = (values[1] - values[0] - half, values[1] - values[0] + half)
-    return Side(figure, *values, interval, before.intervals.get(figure.name), after.intervals.get(figure.name))
+def class_sides(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each class of a comparison with what became of its objects; what fell most first, the undefined last."""
+    rows = [
+        one | {"side": Side(FIGURES[one["metric"]], one["baseline"], one["candidate"], one["difference"])}
+        for one in found["per_class"]
+    ]
+    return sorted(rows, key=lambda row: (row["difference"] is None, row["difference"] or 0.0))
 
 
 @dataclass(frozen=True)
@@ -95,53 +101,22 @@ def _first_mistake(table: MatchTable, above: int) -> Ints:
     return found
 
 
-def class_deltas(before: Point, after: Point) -> list[dict[str, Any]]:
-    """Classes that both know, by name; what fell most first."""
-    by_name = {each["name"]: each for each in before.test_run.per_class_metrics}
-    primary = "f1" if before.test_run.task_type == "classification" else "AP"
+def decision_of(sides: list[Side], primary: str) -> str:
+    """What the verdict comes to, for its colour: by the first figure that has an interval, as its sentence is."""
+    judged = [side for side in sides if side.figure.name in (primary, "f1") and side.interval is not None]
+    judged.sort(key=lambda side: side.figure.name != primary)
+    return judged[0].decision if judged else "undecided"
+
+
+def images_differ(before: TestRun, after: TestRun) -> list[str]:
+    """What makes the images of the two not the same, in words."""
     found = []
-    for each in after.test_run.per_class_metrics:
-        old = by_name.get(each["name"])
-        if old is None:
-            continue
-        side = Side(FIGURES[primary], old.get(primary), each.get(primary), None)
-        found.append({"name": each["name"], "objects": each.get("objects", each.get("support")), "side": side})
-    return sorted(found, key=lambda row: (row["side"].difference is None, row["side"].difference or 0.0))
-
-
-def verdict(before: TestRun, after: TestRun, sides: list[Side], counts: dict[str, int]) -> tuple[str, str]:
-    """What may be said of the two, as (decision, sentence)."""
-    primary = next((side for side in sides if side.figure.name == after.primary_metric_name), None)
-    objects = "images" if before.task_type == "classification" else "objects"
-    changed = f"{counts['fixed']:,} {objects} fixed, {counts['broken']:,} broken, {counts['both_right']:,} right in both, {counts['both_wrong']:,} wrong in both"
-    p_value = mcnemar(counts["fixed"], counts["broken"])
-    told = f"{changed} (exact McNemar {'p < 0.001' if p_value < 0.001 else f'p = {p_value:.2g}'})."
-    if primary is None or primary.difference is None:
-        return "undecided", f"{FIGURES[before.primary_metric_name].label} is not defined in both runs: {told}"
-    name, difference = primary.figure.label, f"{primary.difference:+.3f}".replace("-", "−")
-    if primary.interval is None:
-        return "undecided", f"{name} {difference}; how far chance reaches cannot be told. {told}"
-    span = f"{primary.interval[0]:+.3f} to {primary.interval[1]:+.3f}".replace("-", "−")
-    words = {
-        "better": f"{after} is better: {name} {difference} ({span})",
-        "worse": f"{after} is worse: {name} {difference} ({span})",
-        "same": f"{name} is the same in both",
-    }
-    return primary.decision, f"{words.get(primary.decision, f'Not decisive: {name} {difference} ({span})')}; {told}"
-
-
-def what_differs(before: TestRun, after: TestRun) -> list[str]:
-    """What makes the two not comparable, in words."""
-    found = []
-    if before.dataset_id != after.dataset_id:
-        found.append(f"They are of two datasets: {before.dataset} and {after.dataset}.")
-    elif before.split_id != after.split_id:
-        found.append(f"They are of two splits: {before.split or 'all'} and {after.split or 'all'}; only shared images have shared objects.")
+    if before.split_id != after.split_id:
+        found.append(
+            f"They are of two splits: {before.split or 'all'} and {after.split or 'all'}; only shared images have shared objects."
+        )
     if before.set_version_id != after.set_version_id:
         found.append("They are of different curated sets, or versions of one.")
-    if before.protocol != after.protocol:
-        names = sorted(name for name in {*before.protocol, *after.protocol} if before.protocol.get(name) != after.protocol.get(name))
-        found.append(f"The protocols differ in {', '.join(name.replace('_', ' ') for name in names)}.")
     if before.total_images != after.total_images:
         found.append(f"They looked at {before.total_images:,} and {after.total_images:,} images.")
     return found

@@ -47,7 +47,9 @@ FIGURES = {
         Figure("micro_precision", "Micro precision", "Of all predictions, the share that is right"),
         Figure("micro_recall", "Micro recall", "Of all images, the share that is right"),
         Figure("micro_f1", "Micro F1", "F1 of all images together"),
-        Figure("log_loss", "Log loss", "What the model gave the true class, as a loss (natural logarithm)", lower_is_better=True),
+        Figure(
+            "log_loss", "Log loss", "What the model gave the true class, as a loss (natural logarithm)", lower_is_better=True
+        ),
         Figure("roc_auc", "ROC AUC", "Mean over classes, one against the rest"),
         Figure("ece", "ECE", "Mean distance between confidence and accuracy", lower_is_better=True),
         Figure("precision", "Precision", "Of the predictions, the share that is right"),

@@ -5,18 +5,24 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from evaluation.galleries import ERROR_KINDS, OUTCOMES, Choice
+from evaluation.galleries import ERROR_KINDS, ERRORS, OUTCOMES, Choice
+from evaluation.image_results import Wanted
+from evaluation.models import TestRun
 from evaluation.operating_points import ORDERS
 
+# Of images: what it is called, and by which field of `image_results.SORTS`.
 IMAGE_SORTS = {
-    "worst": ("Worst first", ["f1", "-false_positives", "pk"]),
-    "loss": ("Top losses", ["-loss", "pk"]),
-    "confidence": ("Surest first", ["-confidence", "pk"]),
-    "unsure": ("Least sure first", ["confidence", "pk"]),
-    "false_positives": ("Most wrong predictions", ["-false_positives", "pk"]),
-    "false_negatives": ("Most missed objects", ["-false_negatives", "pk"]),
-    "file": ("As in the dataset", ["sample_id"]),
+    "worst": ("Worst first", "f1"),
+    "mistakes": ("Mistakes first", "is_correct"),
+    "loss": ("Top losses", "-loss"),
+    "sure": ("Surest first", "-confidence"),
+    "unsure": ("Least sure first", "confidence"),
+    "wrong": ("Most wrong predictions", "-false_positives"),
+    "missed": ("Most missed objects", "-false_negatives"),
+    "file": ("As in the dataset", "id"),
 }
+LABEL_SORTS = ("loss", "mistakes", "sure", "unsure", "file")
+OBJECT_SORTS = ("worst", "wrong", "missed", "sure", "unsure", "file")
 
 
 class PointForm(forms.Form):
@@ -34,7 +40,15 @@ class PointForm(forms.Form):
         """All that is valid, with what is usual for the rest."""
         self.is_valid()
         given = {name: value for name, value in self.cleaned_data.items() if value not in ("", None)}
-        usual = {"confidence": None, "order": "confused", "outcome": "", "error": "", "category": None, "true": None, "predicted": None}
+        usual = {
+            "confidence": None,
+            "order": "confused",
+            "outcome": "",
+            "error": "",
+            "category": None,
+            "true": None,
+            "predicted": None,
+        }
         return usual | given
 
     def choice(self, classes: int) -> Choice:
@@ -53,21 +67,43 @@ class PointForm(forms.Form):
 
 
 class ImagesForm(forms.Form):
-    """Which images of a test run are listed, in what order."""
+    """Which images of a test run are listed, in what order. Without an order: what is worst comes first."""
 
-    outcome = forms.ChoiceField(required=False, choices=[("", "Any outcome"), ("right", "All right"), ("wrong", "With a mistake")])
-    true = forms.ChoiceField(required=False)
-    predicted = forms.ChoiceField(required=False)
+    outcome = forms.ChoiceField(
+        required=False, choices=[("", "Any outcome"), ("right", "All right"), ("wrong", "With a mistake")]
+    )
+    true = forms.ChoiceField(required=False, label="True class")
+    predicted = forms.ChoiceField(required=False, label="Predicted class")
     error = forms.ChoiceField(required=False)
-    sort = forms.ChoiceField(required=False, choices=[(key, label) for key, (label, _) in IMAGE_SORTS.items()])
+    sort = forms.ChoiceField(required=False, label="Order")
 
-    def __init__(self, data: QueryDict, class_names: list[str], errors: list[tuple[str, str]]) -> None:
+    def __init__(self, data: QueryDict, test_run: TestRun) -> None:
         super().__init__(data)
-        classes = [(str(place), name) for place, name in enumerate(class_names)]
-        self.fields["true"].choices = [("", "Any true class"), *classes]  # type: ignore[attr-defined]
-        self.fields["predicted"].choices = [("", "Any predicted class"), *classes]  # type: ignore[attr-defined]
-        self.fields["error"].choices = [("", "Any error"), *errors]  # type: ignore[attr-defined]
+        classes = [(str(place), name) for place, name in enumerate(test_run.class_names)]
+        is_labels = test_run.task_type == "classification"
+        self.sorts = [
+            name for name in (LABEL_SORTS if is_labels else OBJECT_SORTS) if name != "loss" or test_run.overall_loss is not None
+        ]
+        errors = [] if is_labels else [(name, label) for name, label, _ in ERRORS.values()]
+        self._offer("true", [("", "Any true class"), *classes])
+        self._offer("predicted", [("", "Any predicted class"), *classes])
+        self._offer("error", [("", "Any error"), *errors])
+        self._offer("sort", [(name, IMAGE_SORTS[name][0]) for name in self.sorts])
+        if is_labels:
+            # A classifier's one kind of error is a wrong class.
+            del self.fields["error"]
 
-    def asked(self) -> dict[str, Any]:
+    def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
+        self.fields[name].choices = choices  # type: ignore[attr-defined]
+
+    def wanted(self) -> Wanted:
         self.is_valid()
-        return {name: value for name, value in self.cleaned_data.items() if value}
+        given = {name: value for name, value in self.cleaned_data.items() if value}
+        _, sort = IMAGE_SORTS[given.get("sort", self.sorts[0])]
+        return Wanted(
+            true_class=int(given["true"]) if "true" in given else None,
+            predicted_class=int(given["predicted"]) if "predicted" in given else None,
+            is_correct=given["outcome"] == "right" if "outcome" in given else None,
+            error=ERROR_KINDS[given["error"]] if "error" in given else None,
+            sort=sort,
+        )

@@ -1,37 +1,12 @@
-"""The images of a test run: which fit a filter, and what is drawn on each."""
+"""The images of a test run as its page draws them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, QuerySet
-
 from datasets.models import Category
-from evaluation.galleries import ERROR_KINDS
 from evaluation.models import TestImageResult, TestRun
-from evaluation.test_forms import IMAGE_SORTS
 from predictions import overlays
-
-
-def results_of(test_run: TestRun, asked: dict[str, Any]) -> "QuerySet[TestImageResult]":
-    """In the order asked for; what is not defined comes last."""
-    found = TestImageResult.objects.filter(test_run=test_run).select_related("sample")
-    if "outcome" in asked:
-        found = found.filter(is_correct=asked["outcome"] == "right")
-    if "true" in asked:
-        found = found.filter(true_categories__contains=[int(asked["true"])])
-    if "predicted" in asked:
-        found = found.filter(predicted_categories__contains=[int(asked["predicted"])])
-    if "error" in asked:
-        found = found.filter(errors__contains=[int(ERROR_KINDS[asked["error"]])])
-    usual = "loss" if test_run.task_type == "classification" and test_run.overall_loss is not None else "worst"
-    _, names = IMAGE_SORTS[asked.get("sort", usual)]
-    return found.order_by(*(_nulls_last(name) for name in names))
-
-
-def _nulls_last(name: str) -> Any:
-    field = F(name.removeprefix("-"))
-    return field.desc(nulls_last=True) if name.startswith("-") else field.asc(nulls_last=True)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,13 @@ def side_by_side(test_runs: list[TestRun]) -> tuple[list[str], list[dict[str, An
     splits = sorted({images_in_words(one) for one in test_runs})
     states: dict[Any, dict[str, TestRun]] = {}
     for one in test_runs:
-        state = ("checkpoint", one.checkpoint_id) if one.checkpoint_id else ("epoch", one.epoch) if one.epoch is not None else ("run", one.prediction_run_id)
+        state = (
+            ("checkpoint", one.checkpoint_id)
+            if one.checkpoint_id
+            else ("epoch", one.epoch)
+            if one.epoch is not None
+            else ("run", one.prediction_run_id)
+        )
         states.setdefault(state, {})[images_in_words(one)] = one
     rows = [
         {"state": next(iter(found.values())), "cells": [found.get(split) for split in splits]}

@@ -16,7 +16,11 @@ def rules_in_words(test_run: TestRun) -> list[tuple[str, str]]:
     if "kind" in rules:
         found += _of_objects(rules)
     least = rules.get("least_confidence") or 0
-    unsure = "An image of whose first choice the model was less sure counts as not predicted" if "kind" not in rules else "Less sure predictions are left out"
+    unsure = (
+        "An image of whose first choice the model was less sure counts as not predicted"
+        if "kind" not in rules
+        else "Less sure predictions are left out"
+    )
     found.append(("Least confidence", f"{least:g}. {unsure}." if least else "None: every prediction counts."))
     mapping = rules.get("class_mapping") or {}
     if mapping:
@@ -31,11 +35,19 @@ def _of_objects(rules: dict[str, Any]) -> list[tuple[str, str]]:
     confidence = rules["confidence"]
     found = [
         ("What overlaps", f"{KINDS[rules['kind']]}, at {span}"),
-        ("Matches", f"A prediction stands for an object of its class from an overlap of {rules['match_iou']:g}; the surest chooses first."),
+        (
+            "Matches",
+            f"A prediction stands for an object of its class from an overlap of {rules['match_iou']:g}; the surest chooses first.",
+        ),
         ("Counts at", "the confidence of the best F1" if confidence is None else f"confidence {confidence:g}"),
         ("Areas (pixels)", areas),
         ("Most predictions", f"{', '.join(map(str, rules['max_detections']))} of an image and class"),
-        ("Crowds", "What meets a crowd counts neither as right nor as wrong." if rules["crowds"] == "ignore" else "Dropped: what meets them is wrong."),
+        (
+            "Crowds",
+            "What meets a crowd counts neither as right nor as wrong."
+            if rules["crowds"] == "ignore"
+            else "Dropped: what meets them is wrong.",
+        ),
     ]
     if rules.get("sigmas"):
         found.append(("Sigmas", ", ".join(f"{sigma:g}" for sigma in rules["sigmas"])))
@@ -83,12 +95,19 @@ def preprocessing_card(test_run: TestRun) -> list[Preparation]:
     if not isinstance(used, dict) or not used:
         return []
     names = [*(name for name in LABELS if name in used or name in own), *(name for name in used if name not in LABELS)]
-    return [Preparation(LABELS.get(name, name.replace("_", " ")), _in_words(used.get(name)), _in_words(own.get(name))) for name in names]
+    return [
+        Preparation(LABELS.get(name, name.replace("_", " ")), _in_words(used.get(name)), _in_words(own.get(name)))
+        for name in names
+    ]
 
 
 def _in_words(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, (list, tuple)):
-        return " × ".join(_in_words(one) or "" for one in value) if all(isinstance(one, int) for one in value) else ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value)
+        return (
+            " × ".join(_in_words(one) or "" for one in value)
+            if all(isinstance(one, int) for one in value)
+            else ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value)
+        )
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from evaluation.views import test_against, test_charts, test_crops, test_report, test_new, test_runs
+from evaluation.views import test_against, test_charts, test_crops, test_new, test_report, test_runs
 
 app_name = "tests"
 urlpatterns = [
@@ -20,6 +20,7 @@ urlpatterns = [
     path("tests/<int:pk>/images/", test_runs.images, name="images"),
     path("tests/<int:pk>/slices/", test_runs.slices, name="slices"),
     path("tests/<int:pk>/protocol/", test_runs.protocol, name="protocol"),
+    path("tests/<int:pk>/reconciliation/", test_runs.reconciliation, name="reconciliation"),
     path("tests/<int:pk>/progress/", test_runs.progress, name="progress"),
     path("tests/<int:pk>/cancel/", test_runs.cancel, name="cancel"),
     path("tests/<int:pk>/retry/", test_runs.retry, name="retry"),

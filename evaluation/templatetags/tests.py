@@ -19,7 +19,12 @@ from evaluation.test_protocol import PROTOCOL_NAMES
 
 register = template.Library()
 
-DECISIONS = {"better": ("check", "better"), "worse": ("x", "worse"), "undecided": ("minus", "not decisive"), "same": ("minus", "the same")}
+DECISIONS = {
+    "better": ("check", "better"),
+    "worse": ("x", "worse"),
+    "undecided": ("minus", "not decisive"),
+    "same": ("minus", "the same"),
+}
 
 
 def _not_defined(reason: str) -> SafeString:
@@ -60,7 +65,11 @@ def interval(span: Any, figure: Figure) -> str:
 @register.simple_tag
 def side_value(side: Side, which: str, test_run: TestRun) -> SafeString:
     value = getattr(side, which)
-    return figure_value(told(test_run, side.figure.name)) if value is None else format_html("{}", f"{value:.{side.figure.decimals}f}")
+    return (
+        figure_value(told(test_run, side.figure.name))
+        if value is None
+        else format_html("{}", f"{value:.{side.figure.decimals}f}")
+    )
 
 
 @register.simple_tag
@@ -126,6 +135,12 @@ def plain(value: float) -> str:
 @register.filter
 def hundredfold(value: float) -> str:
     return f"{100 * value:.2f}"
+
+
+@register.filter
+def upper_first(words: str) -> str:
+    """A sentence's beginning; capitals within stay."""
+    return words[:1].upper() + words[1:]
 
 
 @register.filter

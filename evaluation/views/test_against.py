@@ -9,19 +9,12 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import get_project
 from datasets.models import JobStatus
+from evaluation.access import WITH
 from evaluation.forms import run_ids
 from evaluation.models import TestRun
-from evaluation.object_changes import changes
 from evaluation.operating_points import point_at
-from evaluation.access import WITH
-from evaluation.test_against import (
-    CHANGES,
-    class_deltas,
-    figures_side_by_side,
-    object_pairs,
-    verdict,
-    what_differs,
-)
+from evaluation.test_against import CHANGES, class_sides, decision_of, images_differ, object_pairs, sides_of
+from evaluation.test_comparison import NotComparable, compare, object_changes
 from evaluation.test_figures import FIGURES
 from evaluation.test_forms import PointForm
 from evaluation.test_listing import listed, matching, metrics_of, side_by_side, tests_of
@@ -41,9 +34,10 @@ def against(request: HttpRequest, slug: str) -> HttpResponse:
     if before is None or after is None:
         context["choices"] = _choices(request, project, before or after)
         return varied(render(request, "tests/against.html", context))
-    if before.task_type == after.task_type:
+    try:
         context |= _findings(request, before, after)
-    context["differences"] = what_differs(before, after)
+    except NotComparable as reason:
+        context["reason"] = f"{reason} {reason.remedy}"
     template = "tests/against.html#objects" if is_fragment(request) else "tests/against.html"
     return varied(render(request, template, context))
 
@@ -72,23 +66,27 @@ def _choices(request: HttpRequest, project: Any, chosen: TestRun | None) -> list
 def _findings(request: HttpRequest, before: TestRun, after: TestRun) -> dict[str, Any]:
     confidence = PointForm(request.GET).asked()["confidence"]
     points = point_at(before, confidence), point_at(after, confidence)
-    objects = changes(points[0].table, points[1].table, points[0].confidence, points[1].confidence)
-    counts, sides = objects.counts(), figures_side_by_side(before, after)
-    decision, sentence = verdict(before, after, sides, counts)
+    found = compare(before, after)
+    objects = object_changes(before, after, confidence, confidence)
+    counts, sides = objects.counts(), sides_of(before, after, found)
     change = request.GET.get("change", "")
     change = change if change in CHANGES else "broken" if counts["broken"] else "fixed"
     page = Paginator(objects.of(change), PAIRS).get_page(request.GET.get("page"))
     return {
-        "decision": decision,
-        "sentence": sentence,
+        "decision": decision_of(sides, after.primary_metric_name),
+        "sentence": found["verdict"],
+        "differences": [*images_differ(before, after), *found["differences"]],
+        "p_value": found["p_value"],
+        "images": found["images"],
         "sides": sides,
         "counts": [(name, label, counts[name]) for name, label in CHANGES.items()],
         "change": change,
         "change_label": CHANGES[change],
         "page": page,
         "pairs": object_pairs(*points, objects, page.object_list),
-        "deltas": class_deltas(*points),
+        "classes": class_sides(found),
         "points": points,
+        "api_url": f"/api/test-runs/compare/?baseline={before.pk}&candidate={after.pk}",
     }
 
 

@@ -7,10 +7,10 @@ from django.http import Http404
 from django.views.decorators.http import require_safe
 
 from datasets.models import JobStatus
+from evaluation.access import get_test_run
 from evaluation.metrics.match_table import curve, thinned
 from evaluation.models import TestRun
 from evaluation.stored_matches import tables
-from evaluation.access import get_test_run
 from evaluation.test_figures import FIGURES
 from evaluation.test_listing import by_images, images_in_words, tests_of
 from predictions import training
@@ -59,7 +59,7 @@ class PrecisionRecallChart(TestChart):
             found.append(("All classes", _points(_recalls(len(curves["precision_recall"])), curves["precision_recall"])))
         of_class = curves.get("precision_recall_by_class", {}).get(str(category))
         if category is not None:
-            found = [(test_run.class_names[category], _points(_recalls(len(of_class)), of_class))] + found if of_class else []
+            found = [(test_run.class_names[category], _points(_recalls(len(of_class)), of_class)), *found] if of_class else []
         return found
 
 
@@ -106,7 +106,13 @@ class TrendChart(BaseLineChartView):
         self.metric = self.request.GET.get("metric") or (tests[0].primary_metric_name if tests else "AP")
         self.found = list(by_images(tests).values())
         figure = FIGURES.get(self.metric)
-        return {**super().get_context_data(**kwargs), "x": "epoch", "y": figure.label if figure else self.metric, "bounded": False, "none": "No test of this training knows its epoch."}
+        return {
+            **super().get_context_data(**kwargs),
+            "x": "epoch",
+            "y": figure.label if figure else self.metric,
+            "bounded": False,
+            "none": "No test of this training knows its epoch.",
+        }
 
 
 def _recalls(count: int) -> list[float]:

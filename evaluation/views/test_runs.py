@@ -14,15 +14,16 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import get_project
 from accounts.models import Role
 from datasets.models import JobStatus
-from evaluation import galleries, test_jobs
+from evaluation import galleries, image_results, test_jobs
 from evaluation import test_runs as testing
+from evaluation.access import get_test_run
 from evaluation.galleries import ERRORS, OUTCOMES
 from evaluation.models import TestRun
 from evaluation.operating_points import ORDERS, Point, matrix_of, point_at, worst_confusions
-from evaluation.access import get_test_run
+from evaluation.reconciling import NotReconcilable
 from evaluation.test_figures import FIGURES, headlines, others
-from evaluation.test_forms import IMAGE_SORTS, ImagesForm, PointForm
-from evaluation.test_images import image_rows, results_of
+from evaluation.test_forms import ImagesForm, PointForm
+from evaluation.test_images import image_rows
 from evaluation.test_listing import listed, matching
 from evaluation.test_protocol import preprocessing_card, rules_in_words
 
@@ -132,15 +133,12 @@ def images(request: HttpRequest, pk: int) -> HttpResponse:
     test_run = _completed(request, pk)
     if test_run is None:
         return redirect("tests:run", pk)
-    form = ImagesForm(request.GET, test_run.class_names, [(name, label) for name, label, _ in ERRORS.values()])
-    asked = form.asked()
-    results = results_of(test_run, asked)
-    page = Paginator(results, IMAGES).get_page(request.GET.get("page"))
+    form = ImagesForm(request.GET, test_run)
+    found = image_results.chosen(test_run, form.wanted()).select_related("sample")
+    page = Paginator(found, IMAGES).get_page(request.GET.get("page"))
     context = _context(test_run, "images") | {
         "form": form,
-        "asked": asked,
-        "is_filtered": any(name != "sort" for name in asked),
-        "sorts": IMAGE_SORTS,
+        "is_filtered": any(request.GET.get(name) for name in form.fields if name != "sort"),
         "page": page,
         "rows": image_rows(test_run, page.object_list),
     }
@@ -174,6 +172,18 @@ def protocol(request: HttpRequest, pk: int) -> HttpResponse:
         "preprocessing": preprocessing_card(test_run),
     }
     return render(request, "tests/protocol.html", context)
+
+
+@require_safe
+def reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
+    """The fragment of the same predictions under other protocols: made when first asked for, by a worker where it takes long."""
+    test_run = get_test_run(request.user, pk)
+    try:
+        found = test_jobs.reconciliation_of(test_run)
+    except NotReconcilable as reason:
+        return render(request, "tests/_reconciliation.html", {"test_run": test_run, "reason": str(reason)})
+    context = {"test_run": test_run, "found": list(found["protocols"].values()) if found else None}
+    return render(request, "tests/_reconciliation.html", context)
 
 
 # --- Its work -------------------------------------------------------------------------------------------------------------------
