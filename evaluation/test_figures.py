@@ -1,6 +1,7 @@
 """What the figures of a test run are called, what they mean, and in what order a page tells them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from evaluation.models import TestRun
 
@@ -95,3 +96,20 @@ def others(test_run: TestRun) -> list[Told]:
     """All further figures that the run has, those at a confidence aside."""
     first = HEADLINES[test_run.task_type]
     return [told(test_run, name) for name in FIGURES if name in test_run.metrics and name not in (*first, *AT_CONFIDENCE)]
+
+
+def slices_worst_first(test_run: TestRun, group: str = "") -> list[dict[str, Any]]:
+    """Each with `delta`, how far it lies from all images: by the primary figure, or by AP50 where only that was taken of it."""
+    names = dict.fromkeys([test_run.primary_metric_name, "AP50", "f1"])
+    rows = [
+        one | {"delta": _delta(test_run, one, list(names))} for one in test_run.slices if not group or one["group"] == group
+    ]
+    return sorted(rows, key=lambda one: (one["delta"] is None, one["delta"] or 0.0))
+
+
+def _delta(test_run: TestRun, one: dict[str, Any], names: list[str]) -> float | None:
+    for name in names:
+        value, whole = one.get(name), test_run.metrics.get(name)
+        if value is not None and whole is not None:
+            return float(value - whole)
+    return None

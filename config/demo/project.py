@@ -14,6 +14,7 @@ from accounts.models import Project, User
 from accounts.projects import create_project
 from config.demo import files
 from config.demo.detectors import POSE_RUNS, RUNS
+from config.demo.judgements import fill_tests
 from config.demo.training import fill_trainings
 from datasets.creating import create_dataset
 from datasets.models import Dataset, JobStatus
@@ -99,7 +100,8 @@ def fill_project(user: User, tell: Tell) -> bool:
                     _fill(user, project, plan, folder / slugify(plan.name), pool, tell)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    return fill_trainings(user, project, tell) or bool(missing)
+    made = fill_trainings(user, project, tell)
+    return fill_tests(user, project, tell) or made or bool(missing)
 
 
 def _is_there(project: Project, plan: Plan) -> bool:

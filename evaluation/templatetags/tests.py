@@ -6,7 +6,7 @@ from django import template
 from django.forms.boundfield import BoundField
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from accounts.templatetags.frame import icon
 from evaluation.galleries import Crop
@@ -25,6 +25,9 @@ DECISIONS = {
     "undecided": ("minus", "not decisive"),
     "same": ("minus", "the same"),
 }
+
+
+NOT_TAKEN = mark_safe('<span class="text-secondary" title="Not taken of this slice">–</span>')
 
 
 def _not_defined(reason: str) -> SafeString:
@@ -96,10 +99,30 @@ def step_change(change: float) -> SafeString:
 
 
 @register.simple_tag
-def slice_delta(one: dict[str, Any], test_run: TestRun) -> SafeString:
+def slice_delta(one: dict[str, Any]) -> SafeString:
     """How far a slice lies from all images."""
-    value, whole = one.get(test_run.primary_metric_name), test_run.primary_metric_value
-    return format_html("") if value is None or whole is None else _change(value - whole, False, 3)
+    return format_html("") if one["delta"] is None else _change(one["delta"], False, 3)
+
+
+@register.simple_tag
+def slice_name(one: dict[str, Any], test_run: TestRun) -> SafeString:
+    """A class leads to its images."""
+    if one["group"] != "class" or one["name"] not in test_run.class_names:
+        return format_html('<span class="row-name">{}</span>', one["name"])
+    address = f"{reverse('tests:images', args=[test_run.pk])}?true={test_run.class_names.index(one['name'])}"
+    return format_html('<a class="row-name" href="{}">{}</a>', address, one["name"])
+
+
+@register.simple_tag
+def counted(value: Any) -> SafeString:
+    """A count; a dash where it was not counted."""
+    return format_html("{}", f"{value:,}") if isinstance(value, int) else NOT_TAKEN
+
+
+@register.simple_tag
+def measured(value: Any, reason: str) -> SafeString:
+    """As `share`; a dash where the figure was not taken of this row at all."""
+    return NOT_TAKEN if value == "" else share(value, reason)
 
 
 def _change(value: float, lower_is_better: bool, decimals: int) -> SafeString:

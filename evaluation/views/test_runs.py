@@ -21,7 +21,7 @@ from evaluation.galleries import ERRORS, OUTCOMES
 from evaluation.models import TestRun
 from evaluation.operating_points import ORDERS, Point, matrix_of, point_at, worst_confusions
 from evaluation.reconciling import NotReconcilable
-from evaluation.test_figures import FIGURES, headlines, others
+from evaluation.test_figures import FIGURES, headlines, others, slices_worst_first
 from evaluation.test_forms import ImagesForm, PointForm
 from evaluation.test_images import image_rows
 from evaluation.test_listing import listed, matching
@@ -155,7 +155,7 @@ def slices(request: HttpRequest, pk: int) -> HttpResponse:
     context = _context(test_run, "slices") | {
         "groups": groups,
         "group": group if group in groups else "",
-        "rows": [one for one in test_run.slices if group not in groups or one["group"] == group],
+        "rows": slices_worst_first(test_run, group if group in groups else ""),
         "is_labels": test_run.task_type == "classification",
         "whole": test_run.primary_metric_value,
     }
