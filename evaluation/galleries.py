@@ -25,6 +25,7 @@ ERRORS = {
     ErrorType.MISSED: ("missed", "Missed", "No prediction found the object or stands on it."),
 }
 ERROR_KINDS = {name: kind for kind, (name, _, _) in ERRORS.items()}
+SHAPES = {"detection": (), "segmentation": ("mask",), "pose": ("keypoints",), "classification": ()}
 # A crop is a square around its object with this much of it beside, in pixels at least so wide.
 CONTEXT, LEAST_SIDE = 1.7, 48
 
@@ -85,13 +86,14 @@ def crops(test_run: TestRun, table: MatchTable, pairs: Found) -> list[Crop]:
     claims = _rows(PredictedObject, table.prediction_ids, pairs.predictions)
     places = {*(row.sample_id for row in truth.values()), *(row.sample_id for row in claims.values())}
     samples = Sample.objects.in_bulk(places)
+    shapes = SHAPES[test_run.task_type]
     categories = overlays.category_entries(Category.objects.filter(dataset=test_run.dataset_id), with_skeletons=True)
     found = []
     for object_at, claim_at in zip(pairs.objects.tolist(), pairs.predictions.tolist(), strict=True):
         true, claim = truth.get(object_at), claims.get(claim_at)
         if true is None and claim is None:
             continue  # the row is gone since the run was judged
-        found.append(_crop(table, samples, categories, true, claim, object_at, claim_at))
+        found.append(_crop(table, samples, categories, shapes, true, claim, object_at, claim_at))
     return found
 
 
@@ -106,6 +108,7 @@ def _crop(
     table: MatchTable,
     samples: dict[int, Sample],
     categories: dict[int, dict[str, Any]],
+    shapes: tuple[str, ...],
     true: Annotation | None,
     claim: PredictedObject | None,
     object_at: int,
@@ -118,8 +121,8 @@ def _crop(
         sample=samples[subject.sample_id],
         outcome="right" if is_right else "missed" if claim is None else "wrong",
         window=window_of(subject, samples[subject.sample_id]),
-        truth=_drawn(true, categories),
-        predicted=_drawn(claim, categories),
+        truth=_drawn(true, categories, shapes),
+        predicted=_drawn(claim, categories, shapes),
         score=None if claim is None else claim.score,
         overlap=float(table.overlaps[claim_at]) if is_right else None,
         kind="predicted" if subject is claim else "truth",
@@ -142,17 +145,19 @@ def window_of(row: Annotation | PredictedObject, sample: Sample) -> tuple[int, i
     return max(0, min(left, width - across)), max(0, min(top, height - down)), across, down
 
 
-def _drawn(row: Annotation | PredictedObject | None, categories: dict[int, dict[str, Any]]) -> dict[str, Any] | None:
-    """Box, outline and skeleton in the image's pixels, ready for SVG."""
+def _drawn(
+    row: Annotation | PredictedObject | None, categories: dict[int, dict[str, Any]], shapes: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """Box, outline and skeleton in the image's pixels, ready for SVG: of them what the test went by."""
     if row is None:
         return None
     entry = categories[row.category_id]
     found: dict[str, Any] = {"name": entry["name"], "colour": entry["colour"]}
     if row.x is not None:
         found["box"] = {name: getattr(row, name) for name in ("x", "y", "width", "height")}
-    if row.segmentation:
+    if "mask" in shapes and row.segmentation:
         found["path"] = mask_to_path(row.segmentation)
-    if row.keypoints:
+    if "keypoints" in shapes and row.keypoints:
         found |= _skeleton(row.keypoints, entry["skeleton"])
     return found
 

@@ -114,6 +114,21 @@ PAGES = {
     "predictions:run_delete": Row("predictionrun", post=EDIT_DO),
     "predictions:imports": Row("dataset", get=SEE),
     "predictions:import_new": Row("dataset", get=EDIT, post=EDIT_422),
+    "tests:list": Row("project", get=SEE),
+    # Without a run or a checkpoint the form says what is missing.
+    "tests:new": Row("project", get=EDIT, post=EDIT_422),
+    "tests:against": Row("project", get=SEE),
+    **{f"tests:{name}": Row("training", get=SEE) for name in ("of_training", "trend")},
+    **{
+        f"tests:{name}": Row("testrun", get=SEE)
+        for name in (
+            *("run", "classes", "curves", "confusion", "errors", "objects", "images", "slices", "protocol", "report"),
+            *("precision_recall", "confidence", "reliability", "reconciliation", "progress"),
+        )
+    },
+    **{f"tests:{name}": Row("testrun", post=EDIT_DO) for name in ("cancel", "retry", "delete")},
+    "tests:truth_crop": Row("annotation", get=SEE),
+    "tests:predicted_crop": Row("predictedobject", get=SEE),
     "training:list": Row("project", get=SEE),
     "training:new": Row("project", get=EDIT, post=EDIT_422),
     "training:cost": Row("project", get=SEE),

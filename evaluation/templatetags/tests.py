@@ -27,6 +27,7 @@ DECISIONS = {
 }
 
 
+EMPTY = mark_safe("")
 NOT_TAKEN = mark_safe('<span class="text-secondary" title="Not taken of this slice">–</span>')
 
 
@@ -55,7 +56,7 @@ def primary(test_run: TestRun) -> SafeString:
     """The figure that a test run is known by, with its name."""
     name = test_run.primary_metric_name
     if name not in FIGURES:
-        return format_html("")
+        return EMPTY
     return format_html('{} <span class="text-secondary">{}</span>', figure_of(test_run, name), FIGURES[name].label)
 
 
@@ -87,7 +88,7 @@ def side_change(side: Side) -> SafeString:
 def side_decision(side: Side) -> SafeString:
     """What the interval says, as a word with a mark; nothing where there is no interval."""
     if side.interval is None and side.decision != "same":
-        return format_html("")
+        return EMPTY
     sign, word = DECISIONS[side.decision]
     return format_html('<span class="decision" data-decision="{}">{} {}</span>', side.decision, icon(sign), word)
 
@@ -101,7 +102,7 @@ def step_change(change: float) -> SafeString:
 @register.simple_tag
 def slice_delta(one: dict[str, Any]) -> SafeString:
     """How far a slice lies from all images."""
-    return format_html("") if one["delta"] is None else _change(one["delta"], False, 3)
+    return EMPTY if one["delta"] is None else _change(one["delta"], False, 3)
 
 
 @register.simple_tag
