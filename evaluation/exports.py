@@ -5,6 +5,7 @@ import io
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 from django.db.models import QuerySet
@@ -126,26 +127,34 @@ def _error_rows(test_run: TestRun, outcome: str, found: Found) -> Iterator[dict[
 
 def as_parquet(test_run: TestRun) -> Iterator[bytes]:
     """A Parquet file ends with its directory: it is written to a file first, a batch of rows at a time."""
-    # Loaded when needed: no other page has use for them.
-    from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema
+    # A megabyte each, which no other page has use for.
+    from arro3.core import DataType, Field, RecordBatch, RecordBatchReader, Schema
     from arro3.io import write_parquet
 
-    kinds = {
-        str: DataType.utf8(), float: DataType.float64(), int: DataType.int64(), bool: DataType.bool(),
-        list: DataType.list(Field("item", DataType.utf8(), nullable=True)),
-    }  # fmt: skip
+    kinds = {str: DataType.utf8(), float: DataType.float64(), int: DataType.int64(), bool: DataType.bool()}
+    kinds[list] = DataType.list(Field("item", DataType.utf8(), nullable=True))
     schema = Schema([Field(name, kinds[kind], nullable=True) for name, kind in IMAGE_FIELDS.items()])
-
-    def batches() -> Iterator[Any]:
-        for rows in _batches(images(test_run)):
-            columns = [Array([row[name] for row in rows], kinds[kind]) for name, kind in IMAGE_FIELDS.items()]
-            yield RecordBatch.from_arrays(columns, schema=schema)
-
+    batches = (
+        RecordBatch.from_arrays(
+            [_column([row[name] for row in rows], kinds[kind]) for name, kind in IMAGE_FIELDS.items()], schema=schema
+        )
+        for rows in _batches(images(test_run))
+    )
     with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
-        write_parquet(RecordBatchReader.from_batches(schema, batches()), file.name)
+        write_parquet(RecordBatchReader.from_batches(schema, batches), file.name)
         file.seek(0)
         while block := file.read(1 << 16):
             yield block
+
+
+def _column(values: list[Any], kind: Any) -> Any:
+    from arro3.core import Array, DataType, list_array
+
+    if not DataType.is_list(kind):
+        return Array(values, kind)
+    ends = [0, *accumulate(len(each) for each in values)]
+    flat = [one for each in values for one in each]
+    return list_array(Array(ends, DataType.int32()), Array(flat, DataType.utf8()), type=kind)
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
