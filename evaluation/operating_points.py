@@ -92,13 +92,13 @@ def _best_of_class(table: MatchTable, place: int) -> tuple[float | None, float |
 def _figures(
     name: str, place: int | None, counts: Counts, at: int, best: tuple[float | None, float | None] = (None, None)
 ) -> Figures:
-    numbers = (int(values[at]) for values in (counts.true_positives, counts.false_positives, counts.missed))
-    shares = (None if np.isnan(value) else float(value) for value in _shares(counts, at))
-    return Figures(name, place, *numbers, *shares, *best)
+    precision, recall, f1 = (_defined(values[at]) for values in (counts.precision, counts.recall, counts.f1))
+    found, wrong, missed = (int(values[at]) for values in (counts.true_positives, counts.false_positives, counts.missed))
+    return Figures(name, place, found, wrong, missed, precision, recall, f1, *best)
 
 
-def _shares(counts: Counts, at: int) -> list[float]:
-    return [float(values[at]) for values in (counts.precision, counts.recall, counts.f1)]
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 # --- The confusion matrix ------------------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def images_in_words(test_run: TestRun) -> str:
     return f"{test_run.dataset} / {test_run.split}" if test_run.split else str(test_run.dataset)
 
 
-def side_by_side(test_runs: list[TestRun]) -> tuple[list[str], list[dict[str, Any]]]:
+def side_by_side(test_runs: list[Any]) -> tuple[list[str], list[dict[str, Any]]]:
     """The splits, and of each model state its newest test on each: {name, epoch, cells}; only states that were tested on several."""
     splits = sorted({images_in_words(one) for one in test_runs})
     states: dict[Any, dict[str, TestRun]] = {}

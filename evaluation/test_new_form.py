@@ -6,11 +6,11 @@ from django import forms
 
 from accounts.models import Project
 from datasets import task_types
-from datasets.models import Split
+from datasets.models import Dataset, Split
 from evaluation.rules import LABELS, protocol_names
 from evaluation.test_protocol import PROTOCOL_NAMES
 from evaluation.test_runs import Asked
-from predictions.models import Checkpoint, PredictionRun
+from predictions.models import Checkpoint, PredictionRun, PredictionSetVersion, SetKind
 
 
 class RunField(forms.ModelChoiceField):
@@ -29,6 +29,9 @@ class NewTestForm(forms.Form):
     run = RunField(PredictionRun.objects.none(), required=False, empty_label="None: predict with a checkpoint")
     checkpoint = forms.ModelChoiceField(Checkpoint.objects.none(), required=False, empty_label="None: judge a run")
     split = SplitField(Split.objects.none(), required=False, label="Images", empty_label="As the run has them")
+    set_version = forms.ModelChoiceField(
+        PredictionSetVersion.objects.none(), required=False, label="Only those of a set", empty_label="All of them"
+    )
     name = forms.CharField(required=False, max_length=200, help_text="Empty: the name of what is tested.")
     task_type = forms.ChoiceField(
         required=False, label="Judge as", help_text="Masks and keypoints have boxes, too: they can be judged as detection."
@@ -69,6 +72,10 @@ class NewTestForm(forms.Form):
         self.fields["checkpoint"].queryset = Checkpoint.objects.filter(project=project).runnable().order_by("-pk")  # type: ignore[attr-defined]
         splits = Split.objects.filter(dataset__project=project, sample_count__gt=0).select_related("dataset")
         self.fields["split"].queryset = splits.order_by("dataset__name", "name")  # type: ignore[attr-defined]
+        sets = PredictionSetVersion.objects.published().filter(
+            prediction_set__project=project, prediction_set__kind=SetKind.CURATED, items__sample__isnull=False
+        )
+        self.fields["set_version"].queryset = sets.select_related("prediction_set").distinct()  # type: ignore[attr-defined]
         names = [("", "The usual one of the task")] + [
             (name, label) for name, label in PROTOCOL_NAMES.items() if name != LABELS
         ]
@@ -84,7 +91,8 @@ class NewTestForm(forms.Form):
             elif checkpoint and not split:
                 self.add_error("split", "Choose the images that the checkpoint is to predict.")
             else:
-                found["asked"] = self._asked(found, found["task_type"] or (run.dataset if run else split.dataset).task_type)
+                dataset: Dataset = run.dataset if run else split.dataset  # type: ignore[union-attr]
+                found["asked"] = self._asked(found, found["task_type"] or dataset.task_type)
         return found
 
     def _asked(self, found: dict[str, Any], task_type: str) -> Asked:
@@ -93,4 +101,11 @@ class NewTestForm(forms.Form):
         names = ("match_iou", "confidence", "least_confidence") if is_objects else ("least_confidence",)
         rules = {name: found[name] for name in names if found.get(name) is not None}
         protocol = found["protocol"] if found["protocol"] in protocol_names(task_type) else ""
-        return Asked(name=found["name"], split=found["split"], protocol=protocol, rules=rules, task_type=task_type)
+        return Asked(
+            name=found["name"],
+            split=found["split"],
+            set_version=found["set_version"],
+            protocol=protocol,
+            rules=rules,
+            task_type=task_type,
+        )

@@ -185,4 +185,4 @@ def protocol_label(name: str) -> str:
 @register.filter
 def as_select(bound: BoundField) -> str:
     """A filter's choices, named for screen readers by its own first words."""
-    return bound.as_widget(attrs={"class": "form-select w-auto", "aria-label": bound.label or bound.name})
+    return bound.as_widget(attrs={"class": "form-select w-auto", "aria-label": str(bound.label or bound.name)})

@@ -104,7 +104,7 @@ def confusion(request: HttpRequest, pk: int) -> HttpResponse:
     if test_run is None:
         return redirect("tests:run", pk)
     point, order = _point(request, test_run), PointForm(request.GET).asked()["order"]
-    found = {"matrix": matrix_of(point, order), "order": order, "orders": ORDERS, "confusions": worst_confusions(point)}
+    found = {"matrix": matrix_of(point, order), "order": order, "orders": ORDERS}
     return _at_point(request, point, "confusion", found)
 
 
