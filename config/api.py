@@ -57,6 +57,8 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (NotComparable, status.HTTP_409_CONFLICT),
     (SetRefused, status.HTTP_400_BAD_REQUEST),
     (UnknownMetric, status.HTTP_400_BAD_REQUEST),
+    (NoSuchCheckpoint, status.HTTP_404_NOT_FOUND),
+    (CheckpointRefused, status.HTTP_400_BAD_REQUEST),
 ]
 
 

@@ -11,6 +11,7 @@ from datasets.imports_api import DatasetImportsViewSet, DatasetImportViewSet
 from evaluation import test_runs_api as tests
 from evaluation.api import CompareView
 from inference import jobs_api as inference
+from inference.checkpoints_api import CheckpointViewSet
 from predictions import training_api as training
 from predictions.api import RunViewSet, SampleAnnotationsView, SampleViewSet
 from predictions.imports_api import PredictionImportViewSet, PredictionsView
@@ -23,6 +24,7 @@ router.register(r"datasets/(?P<dataset_pk>\d+)/runs", RunViewSet, basename="run"
 router.register(r"datasets/(?P<dataset_pk>\d+)/imports", DatasetImportsViewSet, basename="dataset-import")
 router.register("imports", DatasetImportViewSet, basename="import")
 router.register("prediction-imports", PredictionImportViewSet, basename="prediction-import")
+router.register("inference/checkpoints", CheckpointViewSet, basename="checkpoint")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,

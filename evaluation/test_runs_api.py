@@ -22,7 +22,7 @@ from datasets.access import get_dataset
 from datasets.models import Dataset, JobStatus, Split
 from evaluation import exports, image_results, shown_objects, stored_matches, test_comparison, test_jobs, test_runs
 from evaluation import test_runs_serializers as shapes
-from evaluation.access import HEAVY, WITH, get_test_run
+from evaluation.access import HEAVY, WITH, get_for_matches, get_test_run
 from evaluation.image_results import Wanted
 from evaluation.metrics.matches import ErrorType
 from evaluation.models import TestRun
@@ -221,7 +221,7 @@ class ImagesView(APIView):
         responses=shapes.ImageResultsSerializer,
     )
     def get(self, request: Request, pk: int) -> Response:
-        test_run = get_test_run(request.user, pk)
+        test_run = get_for_matches(request.user, pk)
         asked = checked(shapes.ImagesRequestSerializer(data=request.query_params))
         wanted = Wanted(
             true_class=class_place(test_run, asked["true_class"], "true_class"),
@@ -245,7 +245,7 @@ class OperatingPointView(APIView):
         responses=shapes.OperatingPointSerializer,
     )
     def get(self, request: Request, pk: int) -> Response:
-        test_run = get_test_run(request.user, pk)
+        test_run = get_for_matches(request.user, pk)
         asked = checked(shapes.ConfidenceSerializer(data=request.query_params))
         return Response(stored_matches.operating_point(test_run, confidence_of(test_run, asked["confidence"])))
 
@@ -258,7 +258,7 @@ class ConfusionCellView(APIView):
         responses=shapes.ObjectEntriesSerializer,
     )
     def get(self, request: Request, pk: int) -> Response:
-        test_run = get_test_run(request.user, pk)
+        test_run = get_for_matches(request.user, pk)
         asked = checked(shapes.CellRequestSerializer(data=request.query_params))
         confidence = confidence_of(test_run, asked["confidence"])
         true = class_place(test_run, asked["true"], "true", or_background=True)
@@ -275,7 +275,7 @@ class ObjectsView(APIView):
         responses=shapes.ObjectEntriesSerializer,
     )
     def get(self, request: Request, pk: int) -> Response:
-        test_run = get_test_run(request.user, pk)
+        test_run = get_for_matches(request.user, pk)
         asked = checked(shapes.ObjectsRequestSerializer(data=request.query_params))
         confidence = confidence_of(test_run, asked["confidence"])
         category = class_place(test_run, asked["class"], "class")
@@ -295,7 +295,7 @@ class ThresholdsView(APIView):
         responses=shapes.ThresholdsSerializer,
     )
     def get(self, request: Request, pk: int) -> Response:
-        return Response(stored_matches.thresholds(get_test_run(request.user, pk)))
+        return Response(stored_matches.thresholds(get_for_matches(request.user, pk)))
 
 
 class ReconciliationView(APIView):

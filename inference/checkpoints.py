@@ -25,7 +25,7 @@ from datasets.models import Upload
 from datasets.uploads import clean_file_name, remove_upload
 from inference import adapters, pickles
 from inference.adapters.base import Adapter, AdapterError, CheckpointSpec
-from inference.models import InferenceJob, TrustedWeights
+from inference.models import CheckpointExport, InferenceJob, TrustedWeights
 from predictions.models import Checkpoint, TrainingJob
 
 PIECE = 1024 * 1024
@@ -123,6 +123,20 @@ def register_upload(upload: Upload, told: Told, *, job: TrainingJob | None = Non
     return checkpoint
 
 
+def register_exported(export: CheckpointExport, user: User | None) -> Checkpoint:
+    """A copy of an export's file as a checkpoint of its own, of the same job and epoch."""
+    origin = export.checkpoint
+    told = Told("onnx", origin.architecture, origin.task_type, origin.class_names, name=str(export), epoch=origin.epoch)
+    with default_storage.open(export.file) as file:
+        stored = default_storage.save(f"checkpoints/exported/{Path(export.file).name}", file)
+    with default_storage.open(stored) as file:
+        digest = digest_of(file)
+    return _store(
+        origin.project, origin.job, user, told, path="", file=stored, framework="onnx", sha256=digest.sha256,
+        file_size=digest.size, inspection=pickles.Inspection("onnx").as_json(), task_type=origin.task_type,
+    )  # fmt: skip
+
+
 def _facts(path: Path, name: str, told: Told) -> dict[str, Any]:
     """Framework, size, digest and the verdict of the inspection."""
     framework = told.framework or _framework_of(path, name)
@@ -166,10 +180,15 @@ def _framework_of(path: Path, name: str) -> str:
 
 def inspect_as(framework: str, path: Path) -> dict[str, Any]:
     """What loading the file with that adapter would run, as stored with the checkpoint."""
-    if framework == "onnx":
-        return pickles.Inspection("onnx").as_json()
+    if framework not in ("timm", "ultralytics") and not _looks_pickled(path):
+        return pickles.Inspection(framework).as_json()
     allowed = pickles.ULTRALYTICS if framework == "ultralytics" else pickles.STATE_DICTS
     return pickles.inspect(path, allowed).as_json()
+
+
+def _looks_pickled(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2).startswith((b"PK", b"\x80"))
 
 
 @transaction.atomic
@@ -218,12 +237,11 @@ def adopt(checkpoint: Checkpoint) -> bool:
 
 
 def delete_checkpoint(checkpoint: Checkpoint) -> int:
-    """The row, its inference jobs, and the file where it was uploaded; returns how many jobs went. A server's own file stays."""
+    """The row, its jobs, exports, and the file if it was uploaded; returns how many inference jobs went. A server's file stays."""
     jobs = InferenceJob.objects.filter(checkpoint=checkpoint).count()
-    stored = checkpoint.file
+    stored = [name for name in [checkpoint.file, *checkpoint.exports.values_list("file", flat=True)] if name]
     checkpoint.delete()
-    if stored:
-        transaction.on_commit(lambda: default_storage.delete(stored))
+    transaction.on_commit(lambda: [default_storage.delete(name) for name in stored])
     return jobs
 
 

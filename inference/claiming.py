@@ -50,7 +50,14 @@ def take(job: InferenceJob, most: int) -> Claim | None:
 
 def _taken(job: InferenceJob, most: int, *, fresh: bool) -> Claim | None:
     now = timezone.now()
-    values = {"now": now, "stale": now - STALE_AFTER, "job": job.pk, "job_attempts": job.attempts, "most": most, "fresh": fresh}
+    values: dict[str, Any] = {
+        "now": now,
+        "stale": now - STALE_AFTER,
+        "job": job.pk,
+        "job_attempts": job.attempts,
+        "most": most,
+        "fresh": fresh,
+    }
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TAKE, values)
         rows = sorted(cursor.fetchall(), key=lambda row: row[1])
@@ -60,6 +67,14 @@ def _taken(job: InferenceJob, most: int, *, fresh: bool) -> Claim | None:
 
 def has_more(job: InferenceJob) -> bool:
     return job.chunks.filter(status=ChunkStatus.PENDING).exists()
+
+
+def workers_lost(job: InferenceJob) -> int:
+    """How many have died with a chunk of this job of which none is completed; 0 once one is."""
+    if job.chunks.filter(status=ChunkStatus.COMPLETED).exists():
+        return 0
+    lost = job.chunks.filter(status=ChunkStatus.RUNNING, heartbeat_at__lt=timezone.now() - STALE_AFTER)
+    return int(lost.aggregate(n=Sum("attempts", default=0))["n"])
 
 
 class ClaimHeartbeat(Heartbeat):

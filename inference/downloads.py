@@ -75,7 +75,11 @@ def _annotations(row: InferenceResult) -> Iterator[dict[str, Any]]:
     for found in results.shown_objects(row):
         box = found["bbox"]
         extra = {name: found[name] for name in ("segmentation", "keypoints") if found.get(name)}
-        yield about | {"category_id": found["label_id"], "bbox": box, "area": box[2] * box[3], "score": found["confidence"]} | extra
+        yield (
+            about
+            | {"category_id": found["label_id"], "bbox": box, "area": box[2] * box[3], "score": found["confidence"]}
+            | extra
+        )
     if row.top and row.label_id is not None:
         yield about | {"category_id": row.label_id, "score": row.confidence}
 

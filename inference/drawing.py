@@ -26,7 +26,9 @@ def skeleton_of(points: int) -> list[tuple[int, int]]:
     return PERSON if points == len(PERSON) - 2 else []
 
 
-def annotated(content: bytes, objects: Sequence[dict[str, Any]], top: Sequence[Sequence[Any]], *, upright: bool = True) -> bytes:
+def annotated(
+    content: bytes, objects: Sequence[dict[str, Any]], top: Sequence[Sequence[Any]], *, upright: bool = True
+) -> bytes:
     """A JPEG of the upright image with its objects, or with a classifier's first choices in the corner. Raises Unreadable."""
     picture = Image.fromarray(decoded(content, upright=upright)).convert("RGBA")
     unit = max(1.0, max(picture.size) / 640)
@@ -84,8 +86,19 @@ def _write(
     text = "\n".join(lines)
     left, top, right, bottom = pen.multiline_textbbox((0, 0), text, font=font)
     across, down = right - left + 6 * unit, bottom - top + 6 * unit
-    size = pen.im.size  # type: ignore[union-attr]
+    size = pen.im.size
     x = min(max(0.0, at[0]), max(0.0, size[0] - across))
     y = at[1] - down if above and at[1] >= down else max(0.0, at[1])
     pen.rectangle((x, y, x + across, y + down), fill=colour)
     pen.multiline_text((x + 3 * unit - left, y + 3 * unit - top), text, font=font, fill=INK)
+
+
+def heat_picture(heat: np.ndarray[Any, Any]) -> bytes:
+    """A PNG of the colour of fire, the clearer the hotter (0 to 1); what is cold lets the image through."""
+    pixels = np.empty((*heat.shape, 4), np.uint8)
+    pixels[..., 0] = 255
+    pixels[..., 1] = np.rint(220 * (1 - heat))
+    pixels[..., 2] = 0
+    pixels[..., 3] = np.rint(185 * heat)
+    Image.fromarray(pixels, "RGBA").save(file := io.BytesIO(), "PNG")
+    return file.getvalue()

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -79,7 +79,7 @@ def _side_by_side() -> None:
 
 def answers(
     adapter: Adapter, pictures: Iterable[Picture], settings: InferenceSettings, plan: Plan, most_pixels: int = MOST_PIXELS
-) -> Iterator[Answer]:
+) -> Generator[Answer, None, None]:
     """An answer for each picture, about in their order; unreadable ones may come before their time.
 
     Bounded: at most two batches and a picture for each decoder are in memory. Closing the generator stops between batches.
@@ -95,7 +95,8 @@ def answers(
         finishing: Future[list[Answer]] | None = None
         try:
             while True:
-                batch, failed = [], []
+                batch: list[_Prepared] = []
+                failed: list[_Prepared] = []
                 while len(batch) < plan.batch_size:
                     for picture in islice(source, most_waiting - len(waiting)):
                         waiting.append(decoders.submit(_prepare, adapter, picture, most_pixels))

@@ -61,20 +61,24 @@ class SettingsForm(CheckpointForm):
 
 
 class BatchForm(SettingsForm):
-    files = ManyFilesField(
+    files: Any = ManyFilesField(
         label="Images, or a ZIP of them", widget=ManyFilesInput(attrs={"accept": "image/*,.zip"}), max_length=1000
     )
 
 
 class DatasetForm(SettingsForm):
     split = forms.ModelChoiceField(Split.objects.none(), empty_label=None, label="Dataset and split")
-    name = forms.CharField(max_length=120, required=False, label="Name of the run", help_text="Left empty: the checkpoint's name.")
+    name = forms.CharField(
+        max_length=120, required=False, label="Name of the run", help_text="Left empty: the checkpoint's name."
+    )
 
     def __init__(self, project: Project, *args: Any, **kwargs: Any) -> None:
         super().__init__(project, *args, **kwargs)
         splits: Any = self.fields["split"]
         splits.queryset = (
-            Split.objects.filter(dataset__project=project, sample_count__gt=0).select_related("dataset").order_by("-dataset", "name")
+            Split.objects.filter(dataset__project=project, sample_count__gt=0)
+            .select_related("dataset")
+            .order_by("-dataset", "name")
         )
         splits.label_from_instance = lambda split: f"{split.dataset} / {split.name} ({split.sample_count:,} images)"
         self.has_splits = splits.queryset.exists()

@@ -222,7 +222,9 @@ class BatchView(APIView):
         if sources == ["archive"]:
             upload = store_file(request.user, checkpoint.project, wanted["archive"])
             return accepted(jobs.start_archive(request.user, checkpoint, upload, settings))
-        return accepted(jobs.start_samples(request.user, checkpoint, named_samples(request.user, wanted["sample_ids"]), settings))
+        return accepted(
+            jobs.start_samples(request.user, checkpoint, named_samples(request.user, wanted["sample_ids"]), settings)
+        )
 
 
 def named_samples(user: User, keys: list[int]) -> list[Sample]:
@@ -340,5 +342,3 @@ class ResultsView(generics.ListAPIView):
         for row in page:
             row.job = job
         return self.get_paginated_response([with_address(request, row) for row in page])
-
-

@@ -21,6 +21,7 @@ IMAGES_PER_CHUNK = 32
 # Of one request; more come as an archive.
 MOST_IMAGES = 2_000
 RUN_NAME_LENGTH = 120
+REMEDY = "Leave out what is named, and send the rest again."
 REASONS = {
     "not_an_image": "This is not an image that can be read: JPEG, PNG, WebP, GIF, BMP or TIFF.",
     "image_too_large": "The image has too many pixels for this server",
@@ -86,9 +87,7 @@ def inspected(images: Sequence[NewImage]) -> list[NewImage]:
             found.append(NewImage(clean_file_name(image.name), image.path, info.image_format))
     if wrong:
         count = "A file" if len(wrong) == 1 else f"{len(wrong)} of {len(images)} files"
-        raise RequestRefused(
-            f"{count} cannot be taken.", "Leave them out, and send the rest again.", wrong, too_large=too_large
-        )
+        raise (RequestTooLarge if too_large else RequestRefused)(f"{count} cannot be taken.", REMEDY, wrong)
     return found
 
 
@@ -231,7 +230,7 @@ def _copied(row: InferenceResult, copy: InferenceJob) -> InferenceResult:
     image = ""
     if row.image:
         with default_storage.open(row.image) as file:
-            image = default_storage.save(f"inference/{copy.pk}/{row.image.partition('/')[2].partition('/')[2]}", file)
+            image = default_storage.save(f"{folder_of(copy.pk).name}/{row.position:07}{Path(row.image).suffix}", file)
     return InferenceResult(
         position=row.position, name=row.name, image=image, image_format=row.image_format, sample_id=row.sample_id
     )

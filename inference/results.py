@@ -9,12 +9,11 @@ from django.urls import reverse
 
 from datasets.models import Sample
 from inference.drawing import annotated
+from inference.job_files import folder_of
 from inference.models import InferenceJob, InferenceKind, InferenceResult, ResultState
 from inference.suppression import shown
 from predictions.models import PredictedObject
 from predictions.overlays import colour_of
-
-IMAGE = "inference:image"
 
 
 def selected(job: InferenceJob, *, label: str = "", confidence: float = 0.0, state: str = "") -> "QuerySet[InferenceResult]":
@@ -95,6 +94,11 @@ def _told(found: dict[str, Any]) -> dict[str, Any]:
 def stored_image(result: InferenceResult) -> Sample:
     """The image as media.py shows them: a sample, which need not be one of a dataset."""
     return result.sample or Sample(image=result.image, image_format=result.image_format, file_name=result.name)
+
+
+def heat_name(result: InferenceResult) -> str:
+    """In the storage, with the job's images: where the classifier looked, once somebody has asked."""
+    return f"{folder_of(result.job_id).name}/heat-{result.pk}.png"
 
 
 def content(result: InferenceResult) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings as configured
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
 
@@ -19,24 +20,28 @@ from datasets.runner import Heartbeat, JobCancelled
 from datasets.sources import unpacked_or_itself
 from inference import checkpoints, storing
 from inference.adapters.base import Adapter, AdapterError, InferenceSettings
-from inference.claiming import MAX_ATTEMPTS, Claim, ClaimHeartbeat, has_more, take
+from inference.claiming import MAX_ATTEMPTS, Claim, ClaimHeartbeat, has_more, take, workers_lost
+from inference.decoding import decoded
+from inference.drawing import heat_picture
 from inference.engine import Answer, Picture, Plan, answers
 from inference.loaded import LoadedCheckpoints
 from inference.models import InferenceJob, InferenceKind, InferenceResult
 from inference.requests import IMAGES_PER_CHUNK, NewImage, RequestRefused, add_images
-from inference.tuning import Tunings, default_plan
+from inference.results import heat_name, stored_image
+from inference.tuning import Tunings, default_plan, usual_plan
 
 log = logging.getLogger("touchstone.inference")
 
 # How long a worker is away with one claim: what a single image waits for, and what is done anew after a worker's death.
 SECONDS_PER_CLAIM = 2.0
 MOST_CHUNKS = 64
-# A batch or more is worth measuring for.
-WORTH_MEASURING = 17
+# So many images are worth a few seconds of measuring.
+WORTH_MEASURING = 100
 # For the sliders of a single image: everything that a confidence or overlap of theirs could show.
 CANDIDATES_FROM = 0.05
 CANDIDATES_OVERLAP = 0.95
 MOST_CANDIDATES = 300
+LOST = f"The worker was lost {MAX_ATTEMPTS} times"
 PACKAGES = ("torch", "torchvision", "timm", "ultralytics", "onnxruntime", "numpy", "pillow")
 
 loaded = LoadedCheckpoints()
@@ -50,6 +55,9 @@ def run_some(job_id: int, ring: Callable[[int], object]) -> None:
     try:
         if job.upload is not None and not job.image_count:
             _unpack(job)
+        if workers_lost(job) >= MAX_ATTEMPTS:
+            storing.fail(job, f"{LOST} before anything was done. Has its machine memory enough?")
+            return
         claim = take(job, _chunks_at_once(job))
         if claim is None:
             return
@@ -68,7 +76,7 @@ def run_some(job_id: int, ring: Callable[[int], object]) -> None:
 
 def _chunks_at_once(job: InferenceJob) -> int:
     """As many as take about two seconds, where the pace is known; else one."""
-    rate = job.report.get("facts", {}).get("rate", 0)
+    rate = float(job.report.get("facts", {}).get("rate", 0))
     return max(1, min(MOST_CHUNKS, round(rate * SECONDS_PER_CLAIM / IMAGES_PER_CHUNK)))
 
 
@@ -76,7 +84,7 @@ def _run(claim: Claim) -> None:
     job = claim.job
     with ClaimHeartbeat(claim) as heartbeat:
         adapter = _loaded(job)
-        plan = default_plan(adapter) if job.image_count < WORTH_MEASURING else tunings().plan(adapter, job.checkpoint.sha256)
+        plan = _plan(job, adapter)
         rows = list(job.results.filter(position__in=claim.positions).select_related("sample").order_by("position"))
         found: list[Answer] = []
         running = answers(adapter, map(_picture, rows), engine_settings(job), plan, configured.MAX_IMAGE_PIXELS)
@@ -92,20 +100,26 @@ def _run(claim: Claim) -> None:
 
 
 def _without_lost_causes(claim: Claim) -> Claim | None:
-    """What of it can still be tried. Images that have cost too many workers are given up, or the job where nothing is done."""
-    job = claim.job
+    """What of it can still be tried; images that have cost too many workers are given up."""
     lost = [chunk for chunk in claim.chunks if chunk.attempts > MAX_ATTEMPTS]
     if not lost:
         return claim
-    if not job.done_count:
-        error = f"The worker was lost {MAX_ATTEMPTS} times before anything was done. Has its machine memory enough?"
-        storing.fail(job, error)
-        return None
-    error = f"The worker was lost {MAX_ATTEMPTS} times while it had this image and its neighbours at hand."
-    given_up = Claim(job, lost)
-    storing.store(given_up, [Answer(position, error=error) for position in given_up.positions], {}, job.report["facts"])
+    given_up = Claim(claim.job, lost)
+    found = [
+        Answer(position, error=f"{LOST} while it had this image and its neighbours at hand.") for position in given_up.positions
+    ]
+    storing.store(given_up, found, {}, claim.job.report.get("facts"))
     rest = [chunk for chunk in claim.chunks if chunk not in lost]
-    return Claim(job, rest) if rest else None
+    return Claim(claim.job, rest) if rest else None
+
+
+def _plan(job: InferenceJob, adapter: Adapter) -> Plan:
+    if job.image_count == 1:
+        return default_plan(adapter)
+    known, digest = tunings(), job.checkpoint.sha256
+    if job.image_count >= WORTH_MEASURING:
+        return known.plan(adapter, digest)
+    return known.known(adapter, digest) or usual_plan(adapter)
 
 
 def tunings() -> Tunings:
@@ -140,10 +154,14 @@ def _devices() -> Any:
     return import_module("inference.devices")
 
 
+def device() -> str:
+    return str(_devices().choose(configured.INFERENCE_DEVICE))
+
+
 def _loaded(job: InferenceJob) -> Adapter:
     checkpoint = job.checkpoint
-    device = _devices().choose(configured.INFERENCE_DEVICE)
-    return loaded.get((checkpoint.pk, checkpoint.sha256, device), lambda: checkpoints.load(checkpoint, device))
+    chosen = device()
+    return loaded.get((checkpoint.pk, checkpoint.sha256, chosen), lambda: checkpoints.load(checkpoint, chosen))
 
 
 def facts(job: InferenceJob, adapter: Adapter, plan: Plan) -> dict[str, Any]:
@@ -185,3 +203,11 @@ def _unpack(job: InferenceJob) -> None:
             if not InferenceJob.objects.filter(pk=job.pk, status=JobStatus.RUNNING, attempts=job.attempts).exists():
                 raise JobCancelled
             add_images(job, images)
+
+
+def explain(result: InferenceResult) -> None:
+    """Where a classifier looked, as a picture to lay over the image. Raises AdapterError, Unreadable and FileNotFoundError."""
+    stored = stored_image(result)
+    image = decoded(_content(stored.image), upright=stored.exif_applied, most_pixels=configured.MAX_IMAGE_PIXELS)
+    heat = import_module("inference.gradcam").heat_map(_loaded(result.job), image)
+    default_storage.save(heat_name(result), ContentFile(heat_picture(heat)))

@@ -38,7 +38,7 @@ WHERE row.job_id = %s AND row.position = new.position
 
 
 @transaction.atomic
-def store(claim: Claim, answers: Sequence[Answer], samples: dict[int, int], facts: dict[str, Any]) -> bool:
+def store(claim: Claim, answers: Sequence[Answer], samples: dict[int, int], facts: dict[str, Any] | None) -> bool:
     """Write the answers and complete the chunks; with the last of them, the job. Returns whether the job is completed.
 
     `samples` maps positions to samples. `facts` are what a run of a dataset keeps of how it was made. Raises JobCancelled where
@@ -53,8 +53,9 @@ def store(claim: Claim, answers: Sequence[Answer], samples: dict[int, int], fact
     job.done_count += len(answers) - failed
     job.failed_count += failed
     job.progress_done = job.done_count + job.failed_count
-    job.report = job.report | {"facts": facts, "devices": sorted({*job.report.get("devices", []), facts["device_name"]})}
-    job.device, job.batch_size = facts["device_name"][:80], facts["batch_size"]
+    if facts:
+        job.report = job.report | {"facts": facts, "devices": sorted({*job.report.get("devices", []), facts["device_name"]})}
+        job.device, job.batch_size = facts["device_name"][:80], facts["batch_size"]
     job.save(update_fields=["done_count", "failed_count", "progress_done", "report", "device", "batch_size"])
     if job.chunks.exclude(status=ChunkStatus.COMPLETED).exists():
         return False
@@ -63,7 +64,7 @@ def store(claim: Claim, answers: Sequence[Answer], samples: dict[int, int], fact
 
 
 def _locked_job(claim: Claim) -> InferenceJob:
-    job = (
+    job: InferenceJob | None = (
         InferenceJob.objects.select_for_update(of=("self",), no_key=True)
         .filter(pk=claim.job.pk, status=JobStatus.RUNNING, attempts=claim.job.attempts)
         .select_related("run", "dataset", "checkpoint")
@@ -83,22 +84,23 @@ def _complete_chunks(claim: Claim) -> None:
 
 # --- Results of images -----------------------------------------------------------------------------------------------
 def _write_results(job: InferenceJob, answers: Sequence[Answer]) -> None:
-    rows = [_row(job, answer) for answer in answers]
+    rows = [result_row(job, answer) for answer in answers]
     with connection.cursor() as cursor:
         cursor.execute(UPDATE, [json.dumps(rows).replace("\\u0000", ""), job.pk])
 
 
-def _row(job: InferenceJob, answer: Answer) -> dict[str, Any]:
+def result_row(job: InferenceJob, answer: Answer) -> dict[str, Any]:
     result = answer.result
     if result is None:
         empty = {"label": "", "top": [], "objects_found": [], "object_count": 0}
         return empty | {"position": answer.position, "state": ResultState.FAILED, "error": answer.error[:LONGEST_ERROR]}
     objects = [_object(each) for each in result.objects]
-    label, label_id, confidence, count = result.label, result.label_id, result.confidence, len(objects)
+    label: str = result.label
+    label_id, confidence, count = result.label_id, result.confidence, len(objects)
     if job.kind == InferenceKind.SINGLE and objects:
         # What is stored are the candidates of the sliders; what is told is what was asked for.
         told = shown(objects, job.asked.confidence, job.asked.iou)
-        best = told[0] if told else {"label": "", "label_id": None, "confidence": None}
+        best: dict[str, Any] = told[0] if told else {"label": "", "label_id": None, "confidence": None}
         label, label_id, confidence, count = best["label"], best["label_id"], best["confidence"], len(told)
     return {
         "position": answer.position, "state": ResultState.DONE, "error": "", "width": result.width, "height": result.height,
@@ -136,7 +138,7 @@ def _write_predictions(job: InferenceJob, answers: Sequence[Answer], samples: di
     rows, labels = [], []
     for answer in answers:
         sample = samples.get(answer.position)
-        if answer.result is None or sample not in kept:
+        if answer.result is None or sample is None or sample not in kept:
             continue
         for name, row in _predicted(answer.result, sample):
             if category := categories.get(name):
@@ -216,7 +218,7 @@ def _complete_run(job: InferenceJob, run: PredictionRun) -> None:
     lacking = sum(job.report.get(LACKING, {}).values())
     run.skipped = {"unknown_category": lacking} if lacking else {}
     run.skipped_count = lacking
-    run.generation_params = job.report["facts"] | {"devices": job.report["devices"], "inference_job": job.pk}
+    run.generation_params = job.report.get("facts", {}) | {"devices": job.report.get("devices", []), "inference_job": job.pk}
     run.name = free_name(run)
     run.status = RunStatus.COMPLETED
     run.save()

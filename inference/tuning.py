@@ -19,6 +19,7 @@ from inference.engine import Answer, Picture, Plan, answers, cores
 SECONDS = 0.25  # of each measurement, at least
 MEASUREMENTS = 2  # of which the better counts: whatever else runs on the machine only ever slows it down
 SLOWEST_BATCH = 2.0  # seconds; larger ones make cancelling and single images wait
+BUDGET = 6.0  # seconds for all of it; a loaded machine gets the best of what could be measured
 GAIN = 1.03  # what a change must bring
 SIZES = (1, 2, 4, 8, 16, 32)
 SIZES_ON_A_GPU = (1, 4, 16, 32, 64, 128, 256)
@@ -30,18 +31,30 @@ class Tunings:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def known(self, adapter: Adapter, digest: str) -> Plan | None:
+        try:
+            return Plan(**json.loads(self._path(adapter, digest).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
     def plan(self, adapter: Adapter, digest: str) -> Plan:
         """As measured earlier, else now: a few seconds."""
-        path = self.folder / f"{_key(adapter, digest)}.json"
-        try:
-            return Plan(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
-            plan = measured_plan(adapter)
+        if known := self.known(adapter, digest):
+            return known
+        started = time.monotonic()
+        plan = measured_plan(adapter)
+        if time.monotonic() - started > BUDGET:
+            # Cut short, as on a machine that is busy with other things: good enough for now, measured anew next time.
+            return plan if plan.batch_size > 1 else replace(usual_plan(adapter), rate=plan.rate)
+        path = self._path(adapter, digest)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         whole = path.with_suffix(".new")
         whole.write_text(json.dumps(asdict(plan)))
         whole.replace(path)
         return plan
+
+    def _path(self, adapter: Adapter, digest: str) -> Path:
+        return self.folder / f"{_key(adapter, digest)}.json"
 
 
 def _key(adapter: Adapter, digest: str) -> str:
@@ -55,6 +68,11 @@ def default_plan(adapter: Adapter) -> Plan:
     return Plan(torch_threads=0 if is_on_gpu(adapter) else cores())
 
 
+def usual_plan(adapter: Adapter) -> Plan:
+    """For a few images, which are done before anything could be measured."""
+    return replace(default_plan(adapter), batch_size=4, decoders=min(cores(), 4))
+
+
 def is_on_gpu(adapter: Adapter) -> bool:
     return not adapter.device.startswith("cpu")
 
@@ -65,15 +83,17 @@ def measured_plan(adapter: Adapter) -> Plan:
     sizes = SIZES_ON_A_GPU if is_on_gpu(adapter) else SIZES
     best = Plan(decoders=min(cores(), 16), torch_threads=0 if is_on_gpu(adapter) else cores())
     _rate(adapter, content, best)  # the first passes warm up: memory, kernels
-    worse = 0
+    worse, until = 0, time.monotonic() + BUDGET
     for size in sizes:
         plan = replace(best, batch_size=size)
         rate = _rate(adapter, content, plan)
         better = rate > best.rate * GAIN
         best, worse = (replace(plan, rate=rate), 0) if better else (best, worse + 1)
-        if worse == 2 or size / rate > SLOWEST_BATCH:
+        if worse == 2 or size / rate > SLOWEST_BATCH or time.monotonic() > until:
             break
     for plan in _with_other_threads(best):
+        if time.monotonic() > until:
+            break
         rate = _rate(adapter, content, plan)
         if rate > best.rate * GAIN:
             best = replace(plan, rate=rate)

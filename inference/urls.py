@@ -1,11 +1,12 @@
 """Pages of inference: trying one image, batches, datasets, and the history of jobs."""
 
-from django.urls import path
+from django.urls import include, path
 
 from inference.views import downloads, job_pages, pictures, starting, try_it
 
 app_name = "inference"
 urlpatterns = [
+    path("", include("inference.checkpoint_urls")),
     path("projects/<slug:slug>/inference/", try_it.try_it, name="try"),
     path("projects/<slug:slug>/inference/batch/", starting.batch_new, name="batch_new"),
     path("projects/<slug:slug>/inference/dataset/", starting.dataset_new, name="dataset_new"),
@@ -21,5 +22,6 @@ urlpatterns = [
     path("inference/results/<int:pk>/keep/", try_it.keep, name="keep"),
     path("inference/results/<int:pk>/image/", pictures.image, name="image"),
     path("inference/results/<int:pk>/thumb/<int:size>/", pictures.thumb, name="thumb"),
+    path("inference/results/<int:pk>/heat.png", pictures.heat, name="heat"),
     path("inference/results/<int:pk>/picture.jpg", pictures.picture, name="picture"),
 ]

@@ -17,7 +17,7 @@ from datasets.bulk import copy_statement, locked_keys, without_row_triggers
 from datasets.importers.problems import ImportRefused, ProblemLog
 from datasets.models import Category, Dataset, JobStatus, Sample, Split
 from datasets.runner import Heartbeat, JobCancelled
-from predictions import copying, examination
+from predictions import copying, examination, image_checks
 from predictions.coco_results import Truth, id_map
 from predictions.models import PredictedObject, PredictionImport, PredictionRun, RunStatus
 from predictions.results_files import ResultsFile
@@ -67,6 +67,7 @@ def _store(job: PredictionImport, results: ResultsFile) -> None:
         _copy(copying.copy_chunks(results.rows(), run.pk, truth, fixes, problems, tally))
         _refuse_where_nothing_fits(tally, problems)
         _complete(run, tally, problems)
+        image_checks.check_run(run)
         _settle(job, run, tally, problems)
 
 

@@ -246,7 +246,8 @@ def _score(rows: list[Row]) -> None:
 
 def common_validators(run: PredictionRun, version: PredictionSetVersion | None) -> list[Any]:
     """What every answer of a run must satisfy: what the set asks for, and what the job's panel does."""
-    return [*(version.validators if version else ()), *(run.job.panel.validators if run.job else ())]
+    asked = [*(version.validators if version else ()), *(run.job.panel.validators if run.job else ())]
+    return validators.applying(asked, validators.TEXT)
 
 
 def _validate(rows: list[Row], common: list[Any], pass_threshold: float | None) -> None:

@@ -39,6 +39,13 @@ class Entry(NamedTuple):
     label: str
     value: Any
 
+    @property
+    def text(self) -> str:
+        """The value as people read it."""
+        if isinstance(self.value, bool):
+            return "yes" if self.value else "no"
+        return self.value if isinstance(self.value, str) else json.dumps(self.value)
+
 
 def record(run: PredictionRun) -> list[Entry]:
     """Everything known of how a run came about, in the order in which people read it; what is not known is left out."""
@@ -98,10 +105,7 @@ def _are_other_models(a: PredictionRun, b: PredictionRun) -> bool:
 def _in_words(entry: Entry | None) -> str:
     if entry is None:
         return "unknown"
-    if isinstance(entry.value, bool):
-        return "yes" if entry.value else "no"
-    text = entry.value if isinstance(entry.value, str) else json.dumps(entry.value)
-    return text if len(text) <= LONGEST_IN_WORDS else f"{text[:LONGEST_IN_WORDS]}…"
+    return entry.text if len(entry.text) <= LONGEST_IN_WORDS else f"{entry.text[:LONGEST_IN_WORDS]}…"
 
 
 def as_dict(run: PredictionRun) -> dict[str, Any]:

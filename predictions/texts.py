@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Max, QuerySet, Sum
+from django.db import connection
+from django.db.models import Max, Q, QuerySet, Sum
 
 from predictions import record
 from predictions.models import PredictionRun, TextPrediction, TrainingJob
@@ -63,6 +64,24 @@ def of_item(job: TrainingJob, key: str) -> list[TextPrediction]:
     """The answers to an item by its key, in order of training; versions of a set that share the item are one story."""
     texts = TextPrediction.objects.filter(run__in=_current_runs(job), item__key=key)
     return list(texts.select_related(*WITH_ITEM).order_by("run__epoch", "run__step", "pk"))
+
+
+def failed(validator: str) -> Q:
+    """Answers that a validator of this type failed, or of which it could not tell."""
+    outcomes = [[{"type": validator, "outcome": outcome}] for outcome in ("fail", "error")]
+    return Q(validations__contains=outcomes[0]) | Q(validations__contains=outcomes[1])
+
+
+def failing_validators(run: PredictionRun) -> dict[str, int]:
+    """How many answers of a run each type of validator failed, or could not tell; the most frequent first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT result->>'type' AS kind, count(DISTINCT text.id) AS answers FROM predictions_textprediction text,"
+            " jsonb_array_elements(text.validations) result"
+            " WHERE text.run_id = %s AND result->>'outcome' <> 'pass' GROUP BY kind ORDER BY answers DESC, kind",
+            [run.pk],
+        )
+        return dict(cursor.fetchall())
 
 
 def _current_runs(job: TrainingJob) -> "QuerySet[PredictionRun, int]":

@@ -1,7 +1,7 @@
 """Training jobs: making and finding them, and what their processes report."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -127,12 +127,18 @@ def set_status(job: TrainingJob, status: str, message: str = "") -> None:
         job.started_at = timezone.now()
 
 
+# What other apps do about a saved model state; they enter it when they are ready.
+WHEN_SAVED: list[Callable[[Checkpoint], object]] = []
+
+
 def note_checkpoint(job: TrainingJob, path: str, epoch: float, step: int, metrics: Mapping[str, Any]) -> Checkpoint:
     """A model state was saved; the runs of that step get its path."""
     values = {"project": job.project, "epoch": epoch, "metrics": dict(metrics)}
     checkpoint = Checkpoint.objects.update_or_create(job=job, step=step, path=path, defaults=values)[0]
     PredictionRun.objects.filter(job=job, step=step, is_current=True).update(checkpoint=path)
     TrainingJob.objects.filter(pk=job.pk).update(last_seen_at=timezone.now())
+    for do in WHEN_SAVED:
+        do(checkpoint)
     return checkpoint
 
 

@@ -56,7 +56,8 @@ class PanelForm(forms.Form):
             attrs={"rows": 4, "spellcheck": "false", "placeholder": "is_json\nmax_length: 200\nnot contains: Sorry"}
         ),
         help_text="One a line, as 'type: value', with 'not' in front to turn it round; whatever needs more than a value as JSON, "
-        'such as {"type": "levenshtein", "value": "Paris", "threshold": 2, "weight": 3}.',
+        'such as {"type": "levenshtein", "value": "Paris", "threshold": 2, "weight": 3}. '
+        f"Types: {', '.join(name for name, kind in validators.VALIDATORS.items() if kind.applies_to == validators.TEXT)}.",
     )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:

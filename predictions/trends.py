@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from predictions.models import PredictionRun, TrainingJob
-from predictions.scoring import SCORE_NAMES
+from predictions.scoring import SCORE_NAMES, Definition
 from predictions.totals import Totals
+
+RATES = {
+    "pass_rate": Definition("Pass rate", "Share of the answers that satisfy their validators."),
+    "weighted_pass_rate": Definition(
+        "Pass rate, weighted", "The pass rate, where each item counts as much as its weight says."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,13 @@ def as_row(point: Point) -> dict[str, Any]:
         "weighted_pass_rate": totals.weighted_pass_rate,
         "custom_scores": {name: totals.mean(name) for name in custom_names([point])},
     }
+
+
+def rates(found: Iterable[Point]) -> list[str]:
+    """The rates that say something: the weighted one where weights make a difference."""
+    judged = [point.totals for point in found if point.totals.validated]
+    differ = any(abs((each.weighted_pass_rate or 0.0) - (each.pass_rate or 0.0)) > 1e-9 for each in judged)
+    return [*(["pass_rate"] if judged else []), *(["weighted_pass_rate"] if differ else [])]
 
 
 def custom_names(found: Iterable[Point]) -> list[str]:

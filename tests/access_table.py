@@ -84,6 +84,16 @@ PAGES = {
     "accounts:invitation_decline": Row("invitation", post="login 302 404 404 404 404"),
     "overview": Row("project", get=SEE),
     "jump": Row(get=ALL),
+    "inference:checkpoints": Row("project", get=SEE),
+    "inference:checkpoint_new": Row("project", get=EDIT, post=EDIT_422),
+    "inference:checkpoint": Row("checkpoint", get=SEE),
+    # For the server's administrators who are members too; nobody of the table is both.
+    "inference:checkpoint_trust": Row("checkpoint", post="login 404 403 403 403 404"),
+    "inference:checkpoint_delete": Row("checkpoint", post=EDIT_DO),
+    "inference:checkpoint_export": Row("checkpoint", post=EDIT_DO),
+    "inference:export_file": Row("checkpoint_export", get=SEE),
+    "inference:export_register": Row("checkpoint_export", post=EDIT_DO),
+    "inference:export_cancel": Row("checkpoint_export", post=EDIT_DO),
     "datasets:list": Row("project", get=SEE),
     "datasets:new": Row("project", get=EDIT, post=EDIT_DO, body={"name": "Owls", "task_type": "detection"}),
     "datasets:settings": Row("dataset", get=EDIT, post=EDIT_DO, body={"name": "Owls"}),
@@ -147,6 +157,24 @@ PAGES = {
     "compare:retry": Row("comparison", post="login 404 302 302 302 404"),
     "compare:worst": Row("predictionrun", get=SEE),
     "compare:unsteady": Row("training", get=SEE),
+    "inference:try": Row("project", get=SEE, post=EDIT_422),
+    "inference:batch_new": Row("project", get=EDIT, post=EDIT_422),
+    "inference:dataset_new": Row("project", get=EDIT, post=EDIT_422),
+    "inference:list": Row("project", get=SEE),
+    "inference:job": Row("inference", get=SEE),
+    "inference:answer": Row("inference", get=SEE),
+    # No checkpoint is named.
+    "inference:beside": Row("inference", post="login 404 403 404 404 404"),
+    **{f"inference:{name}": Row("inference", post=EDIT_DO) for name in ("cancel", "repeat", "delete")},
+    "inference:download": Row("inference_download", get=SEE),
+    "inference:result": Row("inference_result", get=SEE),
+    "inference:image": Row("inference_result", get=SEE),
+    "inference:thumb": Row("inference_thumb", get=SEE),
+    "inference:picture": Row("inference_result", get=SEE),
+    # There is no classifier's answer in the world.
+    "inference:heat": Row("inference_result", get="login 404 404 404 404 404"),
+    # No dataset is named.
+    "inference:keep": Row("inference_result", post="login 404 403 404 404 404"),
 }
 
 # Uploads speak tus; the metadata names the file a.json and the project birds, in base64.
@@ -181,6 +209,8 @@ API = {
         ]
     },
     # Editors make jobs; without a project they make them in their own.
+    "checkpoint-list": api(get=API_ALL, post="401 400 400 400 400 400"),
+    "checkpoint-detail": api("checkpoint", get=API_SEE, delete=API_DELETE),
     "training-jobs": api(get=API_ALL, post=API_MAKE, body={"project": "birds", "job_id": "weekly"}),
     "training-job": api("job_id", get=API_SEE, patch=API_EDIT, delete=API_DELETE, body={"name": "Weekly"}),
     # Whoever may not see the job makes one of that id in a project of their own.
@@ -219,6 +249,13 @@ API = {
     **{f"test-run-{name}": api("testrun", get="401 404 400 400 400 404") for name in ("confusion", "objects", "export")},
     "compare-test-runs": api(get="401 400 400 400 400 400"),
     "compare-test-objects": api(get="401 400 400 400 400 400"),
+    # Without an image or a checkpoint these are told what is missing.
+    "inference-single": api(post="401 400 400 400 400 400"),
+    "inference-batch": api(post="401 400 400 400 400 400"),
+    "inference-jobs": api(get=API_ALL, post="401 400 400 400 400 400"),
+    "inference-job": api("inference", get=API_SEE, delete=API_DELETE),
+    "inference-results": api("inference", get=API_SEE),
+    "inference-cancel": api("inference", post=API_ACCEPT),
     "datasets:uploads": api(post=API_MAKE, headers=NEW_UPLOAD),
     # The upload is the editor's, and nobody else's.
     "datasets:upload": api("upload", patch="401 404 404 415 404 404", delete="401 404 404 204 404 404", headers=TUS),

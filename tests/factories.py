@@ -11,7 +11,7 @@ from evaluation import judging, test_runs
 from evaluation.models import TestRun
 from evaluation.test_runs import Asked
 from predictions.ingest import Firing, Ingested, ingest
-from predictions.models import PredictedObject, PredictionRun, RunStatus, TrainingJob
+from predictions.models import Checkpoint, PredictedObject, PredictionRun, RunStatus, TrainingJob
 
 _numbers = count(1)
 
@@ -93,3 +93,9 @@ def make_test_run(run: PredictionRun, **asked: Any) -> TestRun:
     test_run = test_runs.make_from_run(None, run, Asked(**asked))
     run_job(test_run, lambda heartbeat: judging.work_on(test_run, heartbeat))
     return test_run
+
+
+def make_checkpoint(project: Project, **fields: Any) -> Checkpoint:
+    """One whose weights are here, as far as the row says."""
+    values = {"name": "best", "framework": "onnx", "task_type": "detection", "sha256": "0" * 64, "file_size": 7}
+    return Checkpoint.objects.create(project=project, **values | fields)

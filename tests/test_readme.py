@@ -7,6 +7,7 @@ import pytest
 
 from datasets.importers import IMPORTERS
 from datasets.importers.problems import FIXES
+from predictions.validators import VALIDATORS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -36,6 +37,11 @@ def test_every_importer_is_documented(key: str) -> None:
 @pytest.mark.parametrize("key", FIXES)
 def test_every_fix_is_documented(key: str) -> None:
     assert f"`{key}`" in README
+
+
+@pytest.mark.parametrize("kind", VALIDATORS)
+def test_every_validator_is_documented(kind: str) -> None:
+    assert VALIDATORS[kind].meaning.endswith(".") and f"`{kind}`" in README
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`?(import_\w+|create_token|up|services) ", README))))

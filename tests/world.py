@@ -12,11 +12,13 @@ from PIL import Image
 from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
 from evaluation.models import Comparison
+from inference.models import CheckpointExport, InferenceJob, InferenceResult
 from predictions.models import JobToken, PredictionImport, PredictionSet, TextPrediction
 from tests.access_table import PEOPLE
 from tests.factories import (
     make_annotation,
     make_category,
+    make_checkpoint,
     make_dataset,
     make_firing,
     make_predicted_object,
@@ -57,6 +59,12 @@ class World:
             baseline=run, candidate=run, state="0.25", confidence=0.25, status=JobStatus.FAILED
         )
         job_token, _ = JobToken.issue(training, admin, "training", 30)
+        checkpoint = make_checkpoint(project, job=training, file=self.store_weights())
+        inference = InferenceJob.objects.create(project=project, checkpoint=checkpoint, kind="single", created_by=editor)
+        result = InferenceResult.objects.create(
+            job=inference, position=0, name="a.png", image=self.store_image(), image_format="PNG", width=8, height=6
+        )
+        export = CheckpointExport.objects.create(checkpoint=checkpoint, format="onnx", file=self.store_weights())
         rows: list[Any] = [
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
             prediction_job, upload, membership, training, text, PredictionSet.objects.get(), Group.objects.create(name="staff"), viewer,
@@ -75,10 +83,16 @@ class World:
             "project_invitation": {"slug": project.slug, "pk": invitation.pk},
             "token": {"pk": token.pk},
             "training": {"pk": training.pk},
+            "checkpoint": {"pk": checkpoint.pk},
+            "checkpoint_export": {"pk": export.pk},
             "training_token": {"pk": training.pk, "token_pk": job_token.pk},
             "training_item": {"pk": training.pk, "key": text.item.key},
             "job_id": {"job_id": training.job_id},
             "job_sample": {"job_id": training.job_id, "sample_index": 0},
+            "inference": {"pk": inference.pk},
+            "inference_download": {"pk": inference.pk, "form": "csv"},
+            "inference_result": {"pk": result.pk},
+            "inference_thumb": {"pk": result.pk, "size": 160},
             "thumb": {"pk": sample.pk, "size": 160},
             "sample_page": {"pk": dataset.pk, "sample_pk": sample.pk},
             "in_dataset": {"dataset_pk": dataset.pk},
@@ -98,6 +112,10 @@ class World:
     @staticmethod
     def store_rejects() -> str:
         return default_storage.save("rejects.jsonl", ContentFile(b"{}\n"))
+
+    @staticmethod
+    def store_weights() -> str:
+        return default_storage.save("weights.onnx", ContentFile(b"weights"))
 
     def client(self, person: str) -> Client:
         client = Client()

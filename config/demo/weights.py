@@ -26,8 +26,8 @@ from config.demo.files import LABELS, artists
 from config.demo.scenes import COLUMNS, ROWS, Picture, draw_picture, segmentation
 
 FOLDER = Path(__file__).parent / "weights"
-SIDE = 256  # pixels of the longer side that the detectors see
-TRAIN, VAL = range(20_000, 20_300), range(30_000, 30_040)
+SIDE = 192  # pixels of the longer side that the detectors see
+TRAIN, VAL = range(20_000, 20_240), range(30_000, 30_024)
 DIGITS_SIDE = 32
 DIGITS_ARCHITECTURE = "test_efficientnet"
 DIGITS_INPUT = {
@@ -92,9 +92,9 @@ class Recipe:
 
 
 RECIPES = {
-    "tables": Recipe("yolo11n.yaml", (0.5, 0.25, 128), 30),
-    "outlines": Recipe("yolo11n-seg.yaml", (0.5, 0.25, 128), 30),
-    "figures": Recipe("yolo11n-pose.yaml", (0.5, 0.25, 128), 40, draws_figures=True),
+    "tables": Recipe("yolo11n.yaml", (0.5, 0.25, 128), 24),
+    "outlines": Recipe("yolo11n-seg.yaml", (0.5, 0.25, 128), 24),
+    "figures": Recipe("yolo11n-pose.yaml", (0.5, 0.25, 128), 30, draws_figures=True),
 }
 
 

@@ -82,6 +82,7 @@ class TimmAdapter(Adapter):
         mixed = self.device.startswith("cuda") and not self.deterministic
         with torch.autocast("cuda", enabled=mixed):
             logits = self.model(self.input_tensor(prepared))
+        logits = logits[0] if isinstance(logits, (tuple, list)) else logits  # of models with several heads, and of exports
         return logits.float().cpu().numpy()
 
     def postprocess(

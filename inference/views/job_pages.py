@@ -92,7 +92,11 @@ def _state(found: InferenceJob) -> dict[str, Any]:
 
 def _results(request: HttpRequest, found: InferenceJob) -> dict[str, Any]:
     asked = request.GET
-    chosen = {"label": asked.get("label", "")[:300], "confidence": _fraction(asked.get("confidence")), "state": asked.get("state", "")}
+    chosen = {
+        "label": asked.get("label", "")[:300],
+        "confidence": _fraction(asked.get("confidence")),
+        "state": asked.get("state", ""),
+    }
     view = TABLE if asked.get("view") == TABLE else GALLERY
     rows = results.selected(found, **chosen)
     if found.status != JobStatus.FAILED:

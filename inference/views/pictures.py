@@ -1,6 +1,7 @@
 """Images of jobs, their thumbnails, and what the model said drawn on them; to those who may see them."""
 
 from csp.decorators import csp_replace
+from django.core.files.storage import default_storage
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
@@ -8,7 +9,7 @@ from django.views.decorators.http import require_safe
 from datasets import media
 from datasets.models import Sample
 from datasets.views.media import SEALED, picture_response
-from inference import results
+from inference import results, tasks
 from inference.access import get_result
 from inference.decoding import Unreadable
 
@@ -59,3 +60,20 @@ def fraction(request: HttpRequest, name: str) -> float | None:
     except ValueError:
         return None
     return value if 0 <= value <= 1 else None
+
+
+@csp_replace(SEALED)
+@require_safe
+def heat(request: HttpRequest, pk: int) -> HttpResponse:
+    """Where a classifier looked, to be laid over the image; 202 while a worker finds out. `ask=no` only looks."""
+    result = get_result(request.user, pk)
+    if not result.top:
+        raise Http404
+    try:
+        with default_storage.open(results.heat_name(result)) as file:
+            return HttpResponse(file.read(), content_type="image/png")
+    except FileNotFoundError:
+        pass
+    if request.GET.get("ask") != "no":
+        tasks.explain_result.apply_async([result.pk], priority=tasks.SOON)
+    return HttpResponse(status=202)

@@ -59,7 +59,9 @@ def _remembered(request: HttpRequest, project: Project) -> dict[str, Any]:
 
 def _start(request: HttpRequest, form: TryForm) -> list[InferenceJob]:
     wanted = form.cleaned_data
-    request.session[REMEMBERED] = request.session.get(REMEMBERED, {}) | {str(wanted["checkpoint"].project_id): wanted["checkpoint"].pk}
+    request.session[REMEMBERED] = request.session.get(REMEMBERED, {}) | {
+        str(wanted["checkpoint"].project_id): wanted["checkpoint"].pk
+    }
     file = wanted["image"]
     image = NewImage(file.name, Path(file.temporary_file_path()))
     try:
@@ -105,13 +107,17 @@ def answer_context(job: InferenceJob) -> dict[str, Any]:
         "job": job,
         "result": result,
         "waiting": waiting(job),
-        "times": [(name, time) for name, time in zip(("read and prepare", "model", "afterwards"), times, strict=True) if time is not None],
+        "times": [
+            (name, time)
+            for name, time in zip(("read and prepare", "model", "afterwards"), times, strict=True)
+            if time is not None
+        ],
         "fps": 1000 / total if total else None,
         "bars": [{"label": name, "share": value, "colour": colour_of(name)} for name, value in result.top],
         "data": stage_data(result) if result.state == "done" else None,
         "data_id": f"answer-data-{job.pk}",
         "keep": KeepForm(job.project),
-        "beside": TryForm(job.project).fields["checkpoint"].queryset.exclude(pk=job.checkpoint_id)[:50],  # type: ignore[attr-defined]
+        "beside": TryForm(job.project).fields["checkpoint"].queryset.exclude(pk=job.checkpoint_id)[:50],
     }
 
 
@@ -157,7 +163,9 @@ def add_to_dataset(result: InferenceResult, dataset: Dataset) -> Sample:
     external_id = f"inference-{result.pk}"
     if known := Sample.objects.filter(split=split, external_id=external_id).first():
         return known
-    name = default_storage.save(f"images/{dataset.pk}/{SAMPLES_SPLIT}/{result.pk}{Path(result.image).suffix}", ContentFile(results.content(result)))
+    name = default_storage.save(
+        f"images/{dataset.pk}/{SAMPLES_SPLIT}/{result.pk}{Path(result.image).suffix}", ContentFile(results.content(result))
+    )
     sample = Sample.objects.create(
         dataset=dataset, split=split, external_id=external_id, file_name=result.name, width=result.width, height=result.height,
         image=name, image_format=result.image_format,
@@ -166,5 +174,3 @@ def add_to_dataset(result: InferenceResult, dataset: Dataset) -> Sample:
     split.save(update_fields=["sample_count"])
     refresh_counts(dataset)
     return sample
-
-

@@ -1,11 +1,12 @@
 """Texts, scores and outcomes as the pages of training jobs show them."""
 
+import json
 from typing import Any
 
 from django import template
 from django.http import QueryDict
 from django.template.loader import render_to_string
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from accounts.templatetags.frame import icon
@@ -65,6 +66,38 @@ def outcome_mark(solved: bool | None) -> SafeString:
     name, sign, label = ("right", "check", "right") if solved else ("wrong", "x", "wrong")
     return format_html(
         '<span class="mark" data-outcome="{}"><span class="visually-hidden">{}</span>{}</span>', name, label, icon(sign)
+    )
+
+
+@register.filter
+def check_name(check: dict[str, Any]) -> str:
+    """A validator as people read it: "not contains"."""
+    name = str(check.get("type", "")).replace("_", " ")
+    return f"not {name}" if check.get("not") else name
+
+
+@register.filter
+def check_value(check: dict[str, Any]) -> str:
+    value = check.get("value")
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+@register.filter
+def check_passed(check: dict[str, Any]) -> bool | None:
+    return {"pass": True, "fail": False}.get(str(check.get("outcome")))
+
+
+@register.simple_tag
+def failed_checks(validations: list[dict[str, Any]] | None) -> SafeString:
+    """The validators that failed or could not be run, and why, in a line each; hundreds stand on a page."""
+    return format_html_join(
+        "",
+        '<div class="row-note"><b>{}</b> {}{}</div>',
+        (
+            (check_name(check), "could not run: " if check["outcome"] == "error" else "", check.get("message", ""))
+            for check in validations or []
+            if check["outcome"] != "pass"
+        ),
     )
 
 

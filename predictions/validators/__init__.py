@@ -5,9 +5,9 @@ A validator is {"type", "value", "weight", ...}; `not_` before its type, or "not
 """
 
 from predictions.validators.base import IMAGE, TEXT, Claim, ImageClaim, Kind, SeenObject, Unrunnable, Verdict
-from predictions.validators.judging import VALIDATORS, VERSION, Budget, check, find, types, validate
+from predictions.validators.judging import VALIDATORS, VERSION, Budget, applying, check, find, types, validate
 
 __all__ = [
     "IMAGE", "TEXT", "VALIDATORS", "VERSION", "Budget", "Claim", "ImageClaim", "Kind", "SeenObject", "Unrunnable", "Verdict",
-    "check", "find", "types", "validate",
+    "applying", "check", "find", "types", "validate",
 ]  # fmt: skip

@@ -144,13 +144,17 @@ def _unresolved(schema: Any) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _compiled(schema: str) -> Any:
+def _compiled_text(schema: str) -> Any:
     """Of a schema as JSON text. Raises Unrunnable for one that is wrong: what is stored may be older than the checks."""
     document = json.loads(schema)
     reason = wrong_schema(document)
     if reason:
         raise Unrunnable(f"The schema cannot be used: {reason}")
     return _class_of(document)(document, registry=Registry())
+
+
+def _compiled(schema: Any) -> Any:
+    return _compiled_text(json.dumps(schema))
 
 
 def _class_of(schema: Any) -> Any:
@@ -227,9 +231,8 @@ def _plain_numbers(node: Any) -> Any:
     return int(node) if isinstance(node, float) and node.is_integer() else node
 
 
-def against_schema(document: Any, schema: Any, seconds: float) -> list[dict[str, str]]:
-    """The first errors of a document: path and message. Raises Unrunnable for a schema that cannot be used, TimeoutError."""
-    compiled = _compiled(json.dumps(schema))
+def _errors(document: Any, compiled: Any, seconds: float) -> list[dict[str, str]]:
+    """The first errors of a document: path and message. Raises Unrunnable for a schema without end, and TimeoutError."""
     token = _until.set(time.perf_counter() + seconds)
     try:
         found = list(islice(compiled.iter_errors(document), MOST_ERRORS))
@@ -255,11 +258,12 @@ def _in_words(errors: list[dict[str, str]]) -> str:
 
 
 def _json_schema(claim: Claim, given: Given, seconds: float) -> Verdict:
+    compiled = _compiled(given["value"])
     try:
         document = parse(claim.prediction)
     except NotJson as reason:
         return Verdict(False, str(reason))
-    errors = against_schema(document, given["value"], seconds)
+    errors = _errors(document, compiled, seconds)
     if errors:
         return Verdict(False, _in_words(errors), {"errors": errors})
     return Verdict(True, "It fits the schema.")
@@ -271,18 +275,19 @@ def _check_json_schema(given: Given) -> str | None:
 
 # --- Tool calls ------------------------------------------------------------------------------------------------------
 def _tool_call(claim: Claim, given: Given, seconds: float) -> Verdict:
+    wanted = given["value"]
+    compiled = _compiled(wanted.get("arguments", {}))
     try:
         calls = _calls(parse(claim.prediction))
     except NotJson as reason:
         return Verdict(False, str(reason))
     if not calls:
         return Verdict(False, "It is no tool call: there is no name.")
-    wanted = given["value"]
     named = [call for call in calls if call["name"] == wanted["name"]]
     if not named:
         names = [call["name"] for call in calls]
         return Verdict(False, f"It calls {', '.join(map(quoted, names))}, not {quoted(wanted['name'])}.", {"called": names})
-    verdicts = [_arguments(call, wanted, seconds) for call in named]
+    verdicts = [_arguments(call, compiled, seconds) for call in named]
     return next((verdict for verdict in verdicts if verdict.holds), verdicts[0])
 
 
@@ -295,14 +300,14 @@ def _calls(document: Any) -> list[dict[str, Any]]:
     return [one for one in inner if isinstance(one, dict) and isinstance(one.get("name"), str)]
 
 
-def _arguments(call: dict[str, Any], wanted: Mapping[str, Any], seconds: float) -> Verdict:
+def _arguments(call: dict[str, Any], compiled: Any, seconds: float) -> Verdict:
     given = call.get("arguments", {})
     if isinstance(given, str):
         try:
             given = parse(given)
         except NotJson as reason:
             return Verdict(False, f"The arguments do not fit: {reason}")
-    errors = against_schema(given, wanted.get("arguments", {}), seconds)
+    errors = _errors(given, compiled, seconds)
     if errors:
         return Verdict(False, f"The arguments do not fit: {_in_words(errors)}", {"errors": errors})
     return Verdict(True, f"It calls {quoted(call['name'])}.")

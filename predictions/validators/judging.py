@@ -39,6 +39,12 @@ def _applies(kind: Kind | None, applies_to: str) -> bool:
     return kind is not None and kind.applies_to == applies_to
 
 
+def applying(validators: Iterable[Mapping[str, Any]], applies_to: str) -> list[Any]:
+    """Of a set's validators those for texts or for images; what nobody knows stays, and shows as an error."""
+    kinds = [(validator, find(validator.get("type"))[0]) for validator in validators]
+    return [validator for validator, kind in kinds if kind is None or kind.applies_to in ("", applies_to)]
+
+
 # --- Checking --------------------------------------------------------------------------------------------------------
 def check(validators: Any, applies_to: str | None = None) -> list[str]:
     """What is wrong with a list of validators, in words; empty where nothing is. With `applies_to`, those of the other are too."""

@@ -98,7 +98,7 @@ async function draw(holder) {
 function show(holder, axis) {
   const state = charts.get(holder);
   const defined = state.answer.datasets.some(({ data }) => data.some((point) => point.y !== null));
-  say(holder, defined ? "" : "Not defined: these predictions have no references to score them against.");
+  say(holder, defined ? "" : state.answer.undefined);
   if (!defined) return;
   const content = { data: { datasets: datasets(state.answer) }, options: options(state.answer, axis) };
   if (state.chart) Object.assign(state.chart, { options: content.options }), (state.chart.data = content.data), state.chart.update("none");

@@ -18,6 +18,7 @@ function run(file) {
 }
 
 if (form) {
+  drop.classList.add("is-live");
   form.querySelector("[data-run]").hidden = true; // an image runs by itself
   input.addEventListener("change", () => input.files.length && form.requestSubmit());
   document.getElementById("id_camera").addEventListener("change", ({ target }) => run(target.files[0]));
@@ -110,6 +111,32 @@ function list(objects, answer) {
     }),
   );
 }
+
+// --- Where a classifier looked: asked for once, then a switch ---------------------------------------------------------
+const TRIES = 60;
+
+async function heat(button) {
+  const stage = button.closest(".answer").querySelector(".answer-stage");
+  const shownAlready = stage.querySelector(".heat");
+  const on = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(on));
+  if (shownAlready || !on) return shownAlready && (shownAlready.hidden = !on);
+  button.disabled = true;
+  for (let count = 0; count < TRIES; count++) {
+    const answer = await fetch(button.dataset.heat + (count ? "?ask=no" : ""));
+    if (answer.status === 200) {
+      stage.append(Object.assign(new Image(), { className: "heat", alt: "where the model looked", src: URL.createObjectURL(await answer.blob()) }));
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  button.disabled = false;
+}
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("[data-heat]");
+  if (button) heat(button);
+});
 
 const drawAll = () => document.querySelectorAll(".answer-stage[data-answer]").forEach(draw);
 document.addEventListener("htmx:afterSettle", drawAll);

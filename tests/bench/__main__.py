@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCHES = ("imports", "memory", "pages", "ingest", "training", "callback", "compare", "evaluation")
+BENCHES = ("imports", "memory", "pages", "ingest", "validators", "training", "callback", "compare", "evaluation", "inference")
 
 
 def main() -> None:

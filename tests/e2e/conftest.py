@@ -42,6 +42,13 @@ class Stand:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def send(self, path: str, body: dict[str, Any]) -> Any:
+        """POST to the API; the answer."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.address + path, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
     def ask(self, path: str) -> Any:
         """What the API answers to the first user."""
         request = urllib.request.Request(self.address + path, headers={"Authorization": f"Bearer {self.token}"})

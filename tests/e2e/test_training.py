@@ -1,6 +1,5 @@
 """A real training against a real server: its trends fall, and a server that dies in the middle costs neither it nor a row."""
 
-import json
 import os
 import re
 import signal
@@ -12,7 +11,6 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -25,13 +23,6 @@ PYTHON = Path(os.environ.get("TOUCHSTONE_CLIENT_PYTHON") or CLIENT / ".venv" / "
 pytestmark = pytest.mark.skipif(not PYTHON.exists(), reason="NO CLIENT ENVIRONMENT: run 'make client-setup' first")
 TRAINING_SECONDS = 240
 EPOCHS, PROMPTS = 6, 24
-
-
-def post(stand: Stand, path: str, body: dict[str, Any]) -> Any:
-    headers = {"Authorization": f"Bearer {stand.token}", "Content-Type": "application/json"}
-    request = urllib.request.Request(stand.address + path, json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
 
 
 def train(stand: Stand, job_id: str, folder: Path) -> "subprocess.Popen[str]":
@@ -56,7 +47,7 @@ def answers(stand: Stand, job_id: str) -> Counter[tuple[float, str]]:
 
 
 def test_a_training_fills_the_pages(stand: Stand, page: Page, tmp_path: Path) -> None:
-    job = post(stand, "/api/training/jobs/", {"job_id": "dates", "name": "Dates"})
+    job = stand.send("/api/training/jobs/", {"job_id": "dates", "name": "Dates"})
     page.goto(f"/training/{job['id']}/")
     expect(page.get_by_text("Waiting for the training")).to_be_visible()
     training = train(stand, "dates", tmp_path)

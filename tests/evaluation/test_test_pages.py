@@ -176,7 +176,7 @@ def test_nonsense_in_the_address_breaks_nothing(client: Client, test_run: TestRu
 
 def test_a_cell_of_the_confusion_matrix_opens_its_objects(client: Client, test_run: TestRun) -> None:
     html = page(client, test_run, "confusion", confidence=0.5)
-    [address] = re.findall(r'href="([^"]+)"[^>]*aria-label="dog as cat: 2"', html)
+    [address] = re.findall(r'href="([^"]+)"[^>]*aria-label="dog as cat: 2, 100 % of the row"', html)
     gallery = client.get(address.replace("&amp;", "&")).content.decode()
     assert "dog, taken for cat" in gallery and gallery.count('class="crop outcome-wrong"') == 2
 

@@ -134,13 +134,20 @@ def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
 
 
 # --- What is kept ------------------------------------------------------------------------------------------------------
-def test_a_plan_is_measured_once_and_remembered(tmp_path: Path) -> None:
+def test_a_plan_is_measured_once_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "BUDGET", 600.0)  # whatever else the machine does
     adapter = load(tmp_path, delay=0.03)
     tunings = Tunings(tmp_path / "tunings")
     plan = tunings.plan(adapter, "digest")
     batches = len(adapter.batches)
     assert tunings.plan(adapter, "digest") == plan and len(adapter.batches) == batches
     assert plan.batch_size > 1 and plan.rate > 0  # a batch costs the same however large it is
+
+
+def test_what_was_cut_short_is_not_remembered(adapter: ShadesAdapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "BUDGET", 0.0)
+    tunings = Tunings(tmp_path / "tunings")
+    assert tunings.plan(adapter, "digest").batch_size > 1 and tunings.known(adapter, "digest") is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from django.urls import reverse
 from accounts.models import Project, User
 from predictions.diffs import word_diff
 from predictions.models import JobToken, PredictionRun, TextPrediction, TrainingJob
+from predictions.training_forms import as_line, as_validator
 from tests.factories import make_answer, make_firing, make_project, make_training_job
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +62,9 @@ def test_a_job_is_made_with_its_panel(client: Client, project: Project) -> None:
         ({"source": "set"}, "Choose a prediction set"),
         ({"sample_count": "0"}, "greater than or equal to 1"),
         ({"validators": "contans: x"}, "validator 1: must be an object whose type is one of"),
+        ({"validators": "levenshtein: Paris"}, "validator 1: levenshtein needs a threshold"),
+        ({"validators": "label_is: cat"}, "label_is is for images, not for texts."),
+        ({"validators": '{"type": "regex"'}, "validator 1: must be an object whose type is one of"),
         ({"job_id": "a/b"}, "without slashes"),
         ({"name": ""}, "required"),
     ],
@@ -68,6 +72,25 @@ def test_a_job_is_made_with_its_panel(client: Client, project: Project) -> None:
 def test_what_does_not_fit_is_told_at_its_field(client: Client, project: Project, change: dict[str, str], said: str) -> None:
     response = client.post(reverse("training:new", args=[project.slug]), FORM | change)
     assert response.status_code == 422 and said in response.content.decode() and not TrainingJob.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "validator"),
+    [
+        ("contains: a: b", {"type": "contains", "value": "a: b"}),
+        ("not is_json", {"type": "is_json", "not": True}),
+        ("not_is_json", {"type": "not_is_json"}),
+        ("equals: 5", {"type": "equals", "value": "5"}),
+        ("latency: 12.5", {"type": "latency", "value": 12.5}),
+        ('contains_any: ["a", "b"]', {"type": "contains_any", "value": ["a", "b"]}),
+        ('json_schema: {"type": "object"}', {"type": "json_schema", "value": {"type": "object"}}),
+        ('{"type": "contains", "value": "two\\nlines"}', {"type": "contains", "value": "two\nlines"}),
+        ('{"type": "contains", "value": " x "}', {"type": "contains", "value": " x "}),
+        ('{"type": "score", "value": "chrf", "min": 5}', {"type": "score", "value": "chrf", "min": 5}),
+    ],
+)
+def test_a_line_stands_for_a_validator_and_back(line: str, validator: dict[str, Any]) -> None:
+    assert as_validator(line) == validator and as_line(validator) == line
 
 
 def test_an_id_in_use_is_told(client: Client, job: TrainingJob) -> None:

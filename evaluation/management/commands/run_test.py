@@ -59,6 +59,7 @@ class Command(BaseCommand):
         job = inference_requests.make_dataset_job(None, checkpoint, dataset, split, {"confidence": test_runs.LEAST_CONFIDENCE})
         test_run = test_runs.make_from_checkpoint(None, checkpoint, dataset, split, job, asked)
         infer(job)
+        test_run.refresh_from_db(fields=["inference"])
         return test_run
 
     def run_to_its_end(self, test_run: TestRun) -> None:
@@ -75,7 +76,8 @@ class Command(BaseCommand):
             raise CommandError(test_run.error or f"The test run is {test_run.get_status_display().lower()}.")
 
     def print_figures(self, test_run: TestRun) -> None:
-        for name, value in test_run.metrics.items():
+        for name in in_order(test_run):
+            value = test_run.metrics[name]
             told = f"not defined: {test_run.undefined.get(name, '')}" if value is None else figure(value)
             low, high = test_run.intervals.get(name, (None, None))
             between = "" if low is None else f"  ({low:.6f} to {high:.6f})"
@@ -83,6 +85,14 @@ class Command(BaseCommand):
         for warning in test_run.warnings:
             self.stdout.write(f"! {warning}")
         self.stdout.write(str(test_run.pk))
+
+
+def in_order(test_run: TestRun) -> list[str]:
+    """The first figure first, then averages of precision and recall, then the others; the database keeps no order."""
+    first = test_run.primary_metric_name
+    return sorted(
+        test_run.metrics, key=lambda name: (name != first, not name.startswith("AP"), not name.startswith("AR"), name)
+    )
 
 
 def figure(value: float) -> str:

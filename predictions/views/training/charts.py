@@ -46,18 +46,20 @@ class TrendChart(BaseLineChartView):
 
 def about(metric: str) -> dict[str, Any]:
     """What a chart says of its score."""
-    definition = DEFINITIONS.get(metric)
+    definition = DEFINITIONS.get(metric) or trends.RATES.get(metric)
+    lacks = "validators that could tell" if metric in trends.RATES else "references to score them against"
     return {
         "label": definition.label if definition else metric.removeprefix("custom:"),
         "meaning": definition.meaning if definition else "",
         "lower_is_better": bool(definition and definition.lower_is_better),
         "bounded": is_share(metric),
+        "undefined": f"Not defined: these predictions have no {lacks}.",
     }
 
 
 def is_share(metric: str) -> bool:
     """Whether it lies between 0 and 1."""
-    return metric in SCORE_NAMES and metric not in ("length_ratio", "chrf")
+    return metric in trends.RATES or (metric in SCORE_NAMES and metric not in ("length_ratio", "chrf"))
 
 
 def as_point(point: Point, metric: str) -> dict[str, Any]:
@@ -66,7 +68,10 @@ def as_point(point: Point, metric: str) -> dict[str, Any]:
     if metric == "bleu":
         return {**where, "y": totals.corpus_bleu, "count": totals.rows}
     if metric == "pass_rate":
-        return {**where, "y": totals.pass_rate, "count": totals.validated}
+        low, high = totals.pass_interval or (None, None)
+        return {**where, "y": totals.pass_rate, "count": totals.validated, "low": low, "high": high}
+    if metric == "weighted_pass_rate":
+        return {**where, "y": totals.weighted_pass_rate, "count": totals.validated}
     moments = totals.scores.get(metric.removeprefix("custom:"), Moments())
     low, high = moments.interval or (None, None)
     if is_share(metric) and low is not None and high is not None:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from predictions import texts, training, trajectories
 from predictions.diffs import word_diff
 from predictions.models import PredictionRun, PredictionSetItem, TextPrediction, TrainingJob
+from predictions.record import RECORDED, Entry, record
 from predictions.scoring import DEFINITIONS
 from predictions.trajectories import is_solved
 from predictions.views.training.jobs import frame, is_fragment
@@ -67,7 +68,7 @@ def item(request: HttpRequest, pk: int, key: str) -> HttpResponse:
         "rows": rows,
         "place": place,
         "against": against,
-        "moment": _moment(rows, place, against),
+        "moment": _moment(rows, place, against) | {"record": _record_of(rows[place])},
         "scores": DEFINITIONS,
     }
     if is_fragment(request):
@@ -104,6 +105,10 @@ def _moment(rows: list[TextPrediction], place: int, against: str) -> dict[str, A
         "scores": named,
         "place": place,
     }
+
+
+def _record_of(row: TextPrediction) -> list[Entry]:
+    return record(PredictionRun.objects.select_related(*RECORDED).defer("totals").get(pk=row.run_id))
 
 
 def _other_jobs(request: HttpRequest, job: TrainingJob, key: str) -> list[dict[str, Any]]:

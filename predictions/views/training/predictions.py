@@ -9,8 +9,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from predictions import training, trends
+from predictions import texts, training, trends
 from predictions.models import PredictionRun, TextPrediction, TrainingJob
+from predictions.record import RECORDED, record
 from predictions.scoring import DEFINITIONS, SCORE_NAMES
 from predictions.totals import Totals, bleu_signature
 from predictions.trajectories import is_solved
@@ -62,7 +63,10 @@ def _table(request: HttpRequest, run: PredictionRun | None) -> dict[str, Any]:
     if sort.lstrip("-") not in SORTABLE:
         sort = "sample_index"
     outcome, search = request.GET.get("outcome", ""), request.GET.get("search", "").strip()[:200]
+    validator = request.GET.get("validator", "")[:80]
     rows = TextPrediction.objects.none() if run is None else _rows(run, sort, outcome, search)
+    if validator:
+        rows = rows.filter(texts.failed(validator))
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
     for row in page:
         row.solved = is_solved(row)
@@ -74,11 +78,20 @@ def _table(request: HttpRequest, run: PredictionRun | None) -> dict[str, Any]:
         "outcome": outcome,
         "outcomes": OUTCOMES,
         "search": search,
-        "is_filtered": bool(outcome or search),
+        "validator": validator,
+        "failing": [] if run is None else _failing(run, validator),
+        "is_filtered": bool(outcome or search or validator),
         "is_scored": scored,
         "has_checks": any(row.passed is not None for row in page),
         "columns": [(name, DEFINITIONS[name]) for name in ("char_error_rate", "exact_match", "word_overlap", "chrf")],
     }
+
+
+def _failing(run: PredictionRun, chosen: str) -> list[dict[str, Any]]:
+    """The run's validators that failed or could not be run, by how often; the one that the address names, whatever it holds."""
+    found = texts.failing_validators(run)
+    counts = found | ({} if not chosen or chosen in found else {chosen: 0})
+    return [{"type": name, "count": count} for name, count in counts.items()]
 
 
 def _rows(run: PredictionRun, sort: str, outcome: str, search: str) -> "QuerySet[TextPrediction]":
@@ -99,8 +112,7 @@ def chart_choices(found: TrainingJob, request: HttpRequest) -> dict[str, Any]:
     points = trends.points(found)
     custom = trends.custom_names(points)
     names = {name: definition.label for name, definition in DEFINITIONS.items()} | {"bleu": "Corpus BLEU"}
-    if any(point.totals.validated for point in points):
-        names |= {"pass_rate": "Pass rate"}
+    names |= {name: trends.RATES[name].label for name in trends.rates(points)}
     names |= {f"custom:{name}": name for name in custom}
     wanted = [name for name in request.GET.getlist("metric") if name in names]
     usual = ["char_error_rate", "exact_match", *(["pass_rate"] if "pass_rate" in names else ["word_overlap"])]
@@ -140,14 +152,12 @@ def changes(request: HttpRequest, pk: int) -> HttpResponse:
 def runs(request: HttpRequest, pk: int) -> HttpResponse:
     """Every firing with its record: how the answers were made."""
     found = training.get_job(request.user, pk)
-    listed = list(
-        PredictionRun.objects.filter(job=found)
-        .select_related("set_version__prediction_set")
-        .order_by("-epoch", "-step", "-attempt")
-    )
+    listed = list(PredictionRun.objects.filter(job=found).select_related(*RECORDED).order_by("-epoch", "-step", "-attempt"))
     for run in listed:
-        totals = Totals.from_json(run.totals) if run.totals else Totals()
-        run.error_rate, run.bleu = totals.mean("char_error_rate"), totals.corpus_bleu
-    context = {**frame(found, "runs"), "listed": listed, "missed": found.missed[::-1], "bleu_signature": bleu_signature()}
+        run.sums = Totals.from_json(run.totals)
+        run.error_rate, run.bleu = run.sums.mean("char_error_rate"), run.sums.corpus_bleu
+        run.record = record(run)
+    context = {**frame(found, "runs"), "has_checks": any(run.sums.validated for run in listed)}
+    context |= {"listed": listed, "missed": found.missed[::-1], "bleu_signature": bleu_signature()}
     context["checkpoints"] = list(found.checkpoints.order_by("-step", "-pk")[:100])
     return render(request, "training/runs.html", context)

@@ -1,0 +1,65 @@
+"""Where a classifier looked: Grad-CAM (Selvaraju et al., 2017) on the last layer that still has a picture's shape. For workers."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from inference.adapters.base import Adapter, AdapterError, Image
+
+
+def heat_map(adapter: Adapter, image: Image, class_id: int | None = None) -> np.ndarray[Any, Any]:
+    """float32 [height, width] of the image, 0 to 1: how much each place spoke for the class (default: the model's own choice).
+
+    All zero where nothing spoke for it. What preprocessing cut off is 0. Raises AdapterError for what is no classifier in torch.
+    """
+    if adapter.task_type != "classification":
+        raise AdapterError(f"Grad-CAM explains classifiers; this checkpoint is for {adapter.task_type}.")
+    module = adapter.torch_module()
+    batch = adapter.input_tensor([adapter.preprocess(image)]).clone().requires_grad_(True)
+    maps, scores = _watched(module, batch)
+    chosen = int(scores[0].argmax()) if class_id is None else class_id
+    (slopes,) = torch.autograd.grad(scores[0, chosen], maps)
+    weights = slopes.mean((2, 3), keepdim=True)
+    heat = torch.relu((weights * maps).sum(1))[0].detach().float().cpu().numpy()
+    heat = heat / heat.max() if heat.max() > 0 else heat
+    return _on_image(heat, adapter.preprocessing, image)
+
+
+def _watched(module: Any, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The last output of a layer in the shape of a picture, larger than a point, and the scores that came of it."""
+    seen: list[torch.Tensor] = []
+
+    def note(_: Any, __: Any, output: Any) -> None:
+        if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
+            seen.append(output)
+
+    hooks = [part.register_forward_hook(note) for part in module.modules()]
+    try:
+        with torch.enable_grad():
+            answer = module(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not seen:
+        raise AdapterError("This architecture has no layer in the shape of a picture; Grad-CAM needs a convolutional one.")
+    # Ultralytics answers with probabilities and the scores before them; the slope of a sure probability is nearly zero.
+    return seen[-1], answer[-1] if isinstance(answer, (tuple, list)) else answer
+
+
+def _on_image(heat: np.ndarray[Any, Any], told: dict[str, Any], image: Image) -> np.ndarray[Any, Any]:
+    """From the middle that the model saw to the whole image."""
+    height, width = image.shape[:2]
+    _, seen_height, seen_width = told["input_size"]
+    if told["crop_mode"] == "squash":
+        share_y = share_x = told["crop_pct"]
+    else:
+        # The side that is the shorter one against the input's shape is seen to the crop's share.
+        gain = max(seen_height / height, seen_width / width) / told["crop_pct"]
+        share_y, share_x = min(1.0, seen_height / (height * gain)), min(1.0, seen_width / (width * gain))
+    part_height, part_width = max(1, round(height * share_y)), max(1, round(width * share_x))
+    whole = np.zeros((height, width), np.float32)
+    top, left = (height - part_height) // 2, (width - part_width) // 2
+    whole[top : top + part_height, left : left + part_width] = cv2.resize(heat, (part_width, part_height)).clip(0, 1)
+    return whole
