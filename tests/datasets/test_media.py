@@ -77,6 +77,38 @@ def test_small_images_are_not_blown_up(dataset: Dataset, user: User, client_of: 
     assert opened(response).size == (40, 20)
 
 
+def crop_of(client: Client, sample: Sample, box: str) -> Any:
+    return client.get(reverse("datasets:crop", args=[sample.pk]), {"box": box})
+
+
+def test_a_crop_shows_what_is_in_the_box(dataset: Dataset, user: User, client_of: Callable[..., Client]) -> None:
+    image = Image.new("RGB", (400, 200), (200, 0, 0))
+    image.paste((0, 200, 0), (100, 50, 160, 80))
+    found = opened(crop_of(client_of(user), stored(dataset, encoded(image, "PNG"), "PNG"), "100,50,60,30"))
+    assert found.size == (60, 30) and is_near(found.convert("RGB").getpixel((30, 15)), (0, 200, 0))
+
+
+def test_a_large_crop_is_made_small_and_ends_at_the_edge(
+    dataset: Dataset, user: User, client_of: Callable[..., Client]
+) -> None:
+    found = opened(crop_of(client_of(user), stored(dataset, encoded(picture(800, 400), "JPEG")), "300,0,900,900"))
+    assert found.size == (240, 192)
+
+
+@pytest.mark.parametrize("box", ["", "1,2,3", "-1,0,5,5", "1,2,3,4,5", "a,b,c,d", "1e3,0,5,5"])
+def test_a_box_that_is_none_does_not_exist(dataset: Dataset, user: User, client_of: Callable[..., Client], box: str) -> None:
+    assert crop_of(client_of(user), stored(dataset, encoded(picture(), "JPEG")), box).status_code == 404
+
+
+def test_a_box_outside_of_the_image_is_a_placeholder(dataset: Dataset, user: User, client_of: Callable[..., Client]) -> None:
+    answer = crop_of(client_of(user), stored(dataset, encoded(picture(80, 40), "JPEG")), "500,500,10,10")
+    assert answer["X-Image-Problem"] == "box_outside_image"
+
+
+def test_a_stranger_gets_no_crop(dataset: Dataset, client_of: Callable[..., Client]) -> None:
+    assert crop_of(client_of(make_user()), stored(dataset, encoded(picture(), "JPEG")), "0,0,10,10").status_code == 404
+
+
 def test_other_sizes_do_not_exist(dataset: Dataset, user: User, client_of: Callable[..., Client]) -> None:
     assert thumb_of(client_of(user), stored(dataset, encoded(picture(), "JPEG")), 161).status_code == 404
 
