@@ -40,15 +40,20 @@ def thumb(sample: Sample, size: int) -> Picture:
 
 
 def crop(sample: Sample, box: tuple[int, int, int, int]) -> Picture:
-    """What is inside the box (xywh, pixels of the frame that the annotations live in), small; made anew each time.
+    """What is inside the box (xywh, pixels of the upright image), small; made anew each time.
 
     Raises ImageRefused for a broken image, or a box outside of it.
     """
+    return _cut(sample, lambda upright: box)
+
+
+def _cut(sample: Sample, box_in: Callable[[Image.Image], tuple[int, int, int, int]]) -> Picture:
+    """A part of the image; which, may hang on its size."""
     with _opened(sample) as image:
         if image.width * image.height > settings.MAX_IMAGE_PIXELS:
             raise ImageRefused("image_too_large", f"{image.width:,} x {image.height:,} pixels")
         upright = ImageOps.exif_transpose(image) if sample.exif_applied else image
-        left, top, width, height = _in_file(box, sample, upright)
+        left, top, width, height = box_in(upright)
         right, bottom = min(left + width, upright.width), min(top + height, upright.height)
         if right <= left or bottom <= top:
             raise ImageRefused("box_outside_image", f"{left}, {top} in {upright.width} x {upright.height}")
@@ -63,9 +68,9 @@ def _in_file(box: tuple[int, int, int, int], sample: Sample, image: Image.Image)
 
 
 def kept_crop(sample: Sample, box: tuple[int, int, int, int]) -> Picture:
-    """The crop, made once and kept: for boxes that follow from a row, so that there are no more of them than rows."""
+    """The crop of a box in the annotations' frame, made once and kept: for boxes that follow from a row, so that they are few."""
     name = f"crops/{sample.image}-{'-'.join(map(str, box))}.webp"
-    return Picture(_made_under(name, lambda: crop(sample, box).content), "image/webp")
+    return Picture(_made_under(name, lambda: _cut(sample, lambda image: _in_file(box, sample, image)).content), "image/webp")
 
 
 def display(sample: Sample) -> Picture:

@@ -1,8 +1,10 @@
 """Figures of test runs as their pages show them: never a number where nothing is defined."""
 
+from pathlib import Path
 from typing import Any
 
 from django import template
+from django.contrib.staticfiles import finders
 from django.forms.boundfield import BoundField
 from django.urls import reverse
 from django.utils.html import escape, format_html
@@ -148,6 +150,14 @@ def crop_url(crop: Crop) -> str:
         return f"{reverse('datasets:thumb', args=[crop.sample.pk, 320])}?v={crop.sample.image_version}"
     address = reverse(f"tests:{crop.kind}_crop", args=[crop.key])
     return f"{address}?v={crop.sample.image_version}"
+
+
+@register.simple_tag
+def inlined_style(name: str) -> SafeString:
+    """A stylesheet of ours within the page: for pages that are kept, where there is no server to ask."""
+    path = finders.find(name)
+    assert path is not None
+    return mark_safe(f"<style>\n{Path(path).read_text()}</style>")  # noqa: S308 - our own file
 
 
 @register.simple_tag

@@ -271,7 +271,7 @@ def test_crops_are_made_once(client: Client, test_run: TestRun, monkeypatch: pyt
     annotation = Sample.objects.first().annotations.first()
     first = client.get(reverse("tests:truth_crop", args=[annotation.pk]))
     assert first["Content-Type"] == "image/webp"
-    monkeypatch.setattr("datasets.media.crop", None)
+    monkeypatch.setattr("datasets.media._cut", None)
     assert client.get(reverse("tests:truth_crop", args=[annotation.pk])).content == first.content
 
 
