@@ -13,6 +13,7 @@ from datasets.bulk import locked_keys, without_row_triggers
 from datasets.importers.problems import ImportRefused
 from datasets.models import JobStatus, Sample
 from datasets.runner import Heartbeat, JobCancelled
+from evaluation import stored_matches
 from evaluation.metrics import JUDGES
 from evaluation.metrics.columns import Floats, Ints, Predictions, Truth
 from evaluation.metrics.objects import KINDS
@@ -196,7 +197,7 @@ def write(test_run: TestRun, material: Material, outcome: Outcome) -> None:
         TestMatches.objects.filter(test_run=test_run)._raw_delete(connection.alias)
         _copy_images(test_run.pk, samples, outcome, material.times)
         if outcome.table is not None:
-            TestMatches.objects.create(test_run=test_run, table=outcome.table.to_bytes())
+            stored_matches.keep(test_run, outcome.table)
         if not test_run.finish(JobStatus.COMPLETED, **_fields(material, outcome)):
             raise JobCancelled
 

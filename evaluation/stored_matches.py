@@ -7,6 +7,8 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from django.db import connection
+from psycopg import Cursor
 
 from datasets.models import JobStatus
 from evaluation.metrics.columns import Ints
@@ -49,11 +51,26 @@ class Tables:
         return table
 
 
+def keep(test_run: TestRun, table: MatchTable) -> None:
+    """Written once; in binary, since as text tens of megabytes would be twice as many hexadecimal digits."""
+    with _cursor() as cursor:
+        statement = f'INSERT INTO {TestMatches._meta.db_table} (test_run_id, "table") VALUES (%s, %b)'  # noqa: S608 - our name
+        cursor.execute(statement, [test_run.pk, table.to_bytes()])
+
+
 def _read(test_run: TestRun) -> MatchTable:
-    stored = TestMatches.objects.filter(test_run=test_run).values_list("table", flat=True).first()
-    if stored is None:
+    with _cursor() as cursor:
+        query = f'SELECT "table" FROM {TestMatches._meta.db_table} WHERE test_run_id = %s'  # noqa: S608 - our name
+        row = cursor.execute(query, [test_run.pk], binary=True).fetchone()
+    if row is None:
         raise NoMatches("This test run has no matches yet.")
-    return MatchTable.from_bytes(bytes(stored))
+    return MatchTable.from_bytes(row[0])
+
+
+def _cursor() -> "Cursor[Any]":
+    """Of this connection, and in its transaction. Django's own puts values into the statement's text."""
+    connection.ensure_connection()
+    return Cursor(connection.connection)
 
 
 def _size(table: MatchTable) -> int:

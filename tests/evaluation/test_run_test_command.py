@@ -4,15 +4,20 @@ import io
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
+from PIL import Image
 
-from datasets.models import JobStatus
-from evaluation.models import TestRun
+from accounts.models import Project
+from datasets.models import Annotation, JobStatus
+from evaluation.models import TestImageResult, TestRun
 from inference import runner
 from inference.models import InferenceJob
 from predictions.models import Checkpoint
 from tests.evaluation.scenes import street
-from tests.factories import make_run
+from tests.factories import make_category, make_dataset, make_run, make_sample
+from tests.inference.conftest import make_checkpoint, project, shades_known  # noqa: F401 - fixtures
 
 
 def run_test(*arguments: str) -> list[str]:
@@ -69,3 +74,22 @@ def test_a_checkpoint_is_asked_first(db: None, monkeypatch: pytest.MonkeyPatch) 
     lines = run_test("street", "--checkpoint", str(checkpoint.pk), "--split", "val")
     found = TestRun.objects.get()
     assert lines[-1] == str(found.pk) and (found.prediction_run.name, found.checkpoint) == ("made", checkpoint)
+
+
+def test_a_real_checkpoint_s_labels_are_judged(make_checkpoint: Any, project: Project, media_in_tmp: None) -> None:  # noqa: F811
+    """Colours, by an adapter that sees them: red, green and blue images, of which one is labelled wrong."""
+    pytest.importorskip("torch", reason="devices are torch's: requirements-inference.txt")
+    dataset = make_dataset(project, name="colours", task_type="classification")
+    categories = {name: make_category(dataset, name) for name in ("red", "green", "blue")}
+    for label, colour in [("red", (250, 0, 0)), ("green", (0, 250, 0)), ("blue", (0, 0, 250)), ("red", (0, 0, 250))]:
+        Image.new("RGB", (32, 24), colour).save(file := io.BytesIO(), "PNG")
+        image = default_storage.save("images/s.png", ContentFile(file.getvalue()))
+        Annotation.objects.create(sample=make_sample(dataset, image=image, image_format="PNG"), category=categories[label])
+    dataset.splits.update(sample_count=4)
+    run_test("colours", "--checkpoint", str(make_checkpoint().pk), "--split", "val")
+    found = TestRun.objects.get()
+    assert (found.metrics["top1"], found.metrics["top5"], found.class_names) == (0.75, 1.0, ["red", "green", "blue"])
+    assert found.confusion_matrix[0] == [1, 0, 1, 0] and found.overall_loss is not None
+    assert found.inference_time_ms is not None and found.checkpoint.name == "shades"
+    row = TestImageResult.objects.filter(test_run=found, is_correct=False).get()
+    assert row.top[0][0] == "blue" and row.loss > 1
