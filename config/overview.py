@@ -12,6 +12,7 @@ from accounts.models import Project
 from datasets.models import Dataset, DatasetImport
 from datasets.models.imports import ImportJob
 from evaluation.models import Alert
+from evaluation.test_listing import listed
 from predictions.models import PredictionImport, PredictionRun, TrainingJob, TrainingStatus
 
 SHOWN = 6
@@ -24,6 +25,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     datasets = Dataset.objects.filter(project=project)
     imports = _newest_imports(project)
     trainings = list(TrainingJob.objects.filter(project=project)[:SHOWN])
+    tests = list(listed(project)[:SHOWN])
     context: dict[str, Any] = {
         "project": project,
         "totals": datasets.aggregate(
@@ -35,9 +37,10 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "datasets": datasets.order_by("-updated_at", "-pk")[:SHOWN],
         "runs": _runs(project)[:SHOWN],
         "imports": imports,
+        "tests": tests,
         "trainings": trainings,
         "alerts": Alert.objects.unresolved().filter(rule__project=project).for_page()[:SHOWN],
-        "is_working": any(job.is_active for job in imports) or any(is_live(job) for job in trainings),
+        "is_working": any(job.is_active for job in [*imports, *tests]) or any(is_live(job) for job in trainings),
     }
     return render(request, "accounts/_overview.html", context)
 

@@ -12,6 +12,8 @@ from django.views.decorators.http import require_GET
 from accounts.last_project import remembered_slug
 from accounts.models import Project, User
 from datasets.models import Dataset
+from evaluation.models import TestRun
+from evaluation.test_listing import HEAVY
 from predictions.models import PredictionRun, PredictionSet, TrainingJob
 
 PER_GROUP = 5
@@ -35,6 +37,7 @@ def jump(request: HttpRequest) -> HttpResponse:
         "Datasets": list(_datasets(request.user, words)),
         "Sets": list(_sets(request.user, words)),
         "Runs": list(_runs(request.user, words)),
+        "Tests": list(_tests(request.user, words)),
         "Trainings": list(_trainings(request.user, words)),
         "Projects": list(_projects(request.user, words)),
         "Pages": list(_pages(request, words)),
@@ -64,6 +67,14 @@ def _sets(user: User, words: list[str]) -> Iterator[Place]:
         found = found.filter(name__icontains=word)
     for asked in found[:PER_GROUP]:
         yield Place("check", asked.name, asked.project.name, asked.get_absolute_url())
+
+
+def _tests(user: User, words: list[str]) -> Iterator[Place]:
+    found = TestRun.objects.visible_to(user).select_related("dataset").defer(*HEAVY).order_by("-pk")
+    for word in words:
+        found = found.filter(Q(name__icontains=word) | Q(dataset__name__icontains=word))
+    for test_run in found[:PER_GROUP]:
+        yield Place("check", str(test_run), test_run.dataset.name, test_run.get_absolute_url())
 
 
 def _trainings(user: User, words: list[str]) -> Iterator[Place]:
@@ -96,6 +107,9 @@ def _pages(request: HttpRequest, words: list[str]) -> Iterator[Place]:
             ("dataset", f"Datasets of {project}", reverse("datasets:list", args=[project.slug])),
             ("check", f"Sets of {project}", reverse("sets:list", args=[project.slug])),
             ("chart", f"Training in {project}", reverse("training:list", args=[project.slug])),
+            ("check", f"Tests in {project}", reverse("tests:list", args=[project.slug])),
+            ("plus", f"New test run in {project}", reverse("tests:new", args=[project.slug])),
+            ("compare", f"Test runs of {project}, A against B", reverse("tests:against", args=[project.slug])),
             ("image", f"Try an image in {project}", reverse("inference:try", args=[project.slug])),
             ("compare", f"Compare runs of {project}", reverse("compare:compare", args=[project.slug])),
             ("alert", f"Alerts of {project}", reverse("alerts:list", args=[project.slug])),

@@ -21,6 +21,7 @@ urlpatterns = [
     path("", include("evaluation.alert_urls")),
     path("", include("evaluation.gate_urls")),
     path("", include("evaluation.urls")),
+    path("", include("evaluation.test_run_urls")),
     path("", include("inference.urls")),
     path("projects/<slug:slug>/overview/", overview, name="overview"),
     path("jump/", jump, name="jump"),

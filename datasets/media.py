@@ -3,7 +3,7 @@
 import io
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -40,19 +40,37 @@ def thumb(sample: Sample, size: int) -> Picture:
 
 
 def crop(sample: Sample, box: tuple[int, int, int, int]) -> Picture:
-    """What is inside the box (xywh, pixels of the frame that the annotations live in), small; made anew each time.
+    """What is inside the box (xywh, pixels of the upright image), small; made anew each time.
 
     Raises ImageRefused for a broken image, or a box outside of it.
     """
+    return _cut(sample, lambda upright: box)
+
+
+def _cut(sample: Sample, box_in: Callable[[Image.Image], tuple[int, int, int, int]]) -> Picture:
+    """A part of the image; which, may hang on its size."""
     with _opened(sample) as image:
         if image.width * image.height > settings.MAX_IMAGE_PIXELS:
             raise ImageRefused("image_too_large", f"{image.width:,} x {image.height:,} pixels")
         upright = ImageOps.exif_transpose(image) if sample.exif_applied else image
-        left, top, width, height = box
+        left, top, width, height = box_in(upright)
         right, bottom = min(left + width, upright.width), min(top + height, upright.height)
         if right <= left or bottom <= top:
             raise ImageRefused("box_outside_image", f"{left}, {top} in {upright.width} x {upright.height}")
         return Picture(_small(upright.crop((left, top, right, bottom)), CROP_SIZE), "image/webp")
+
+
+def _in_file(box: tuple[int, int, int, int], sample: Sample, image: Image.Image) -> tuple[int, int, int, int]:
+    """The box in the pixels of the file, which may be of another size than the annotations' frame."""
+    across, down = image.width / (sample.width or image.width), image.height / (sample.height or image.height)
+    x, y, width, height = box
+    return round(x * across), round(y * down), max(1, round(width * across)), max(1, round(height * down))
+
+
+def kept_crop(sample: Sample, box: tuple[int, int, int, int]) -> Picture:
+    """The crop of a box in the annotations' frame, made once and kept: for boxes that follow from a row, so that they are few."""
+    name = f"crops/{sample.image}-{'-'.join(map(str, box))}.webp"
+    return Picture(_made_under(name, lambda: _cut(sample, lambda image: _in_file(box, sample, image)).content), "image/webp")
 
 
 def display(sample: Sample) -> Picture:
@@ -68,8 +86,12 @@ def display(sample: Sample) -> Picture:
 
 
 def _made_once(sample: Sample, size: int) -> bytes:
-    """The image in WebP, from the storage where it was made before."""
-    name = _thumb_name(sample, size)
+    """The image in WebP."""
+    return _made_under(_thumb_name(sample, size), lambda: _scaled(sample, size))
+
+
+def _made_under(name: str, make: Callable[[], bytes]) -> bytes:
+    """From the storage where it was made before."""
     try:
         with default_storage.open(name) as file:
             content = bytes(file.read())
@@ -79,7 +101,7 @@ def _made_once(sample: Sample, size: int) -> bytes:
         if _is_whole(content):
             return content
         default_storage.delete(name)
-    content = _scaled(sample, size)
+    content = make()
     _keep(name, content)
     return content
 

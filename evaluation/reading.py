@@ -229,7 +229,7 @@ def _copied_arrays(query: str, parameters: Sequence[Any], length: int) -> tuple[
     element = np.dtype([("size", ">i4"), ("value", ">f8")])
     fields: list[Any] = [("count", ">i2"), ("length0", ">i4"), ("value0", ">i8"), ("length1", ">i4"), ("head", "V20")]
     row = np.dtype([*fields, ("value1", element, (length,))])
-    with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copying:
+    with connection.cursor() as cursor, cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copying:
         data = b"".join(bytes(block) for block in copying)
     rows = np.frombuffer(data, row, (len(data) - HEADER - TRAILER) // row.itemsize, HEADER)
     return rows["value0"].astype(np.int64), rows["value1"]["value"].astype(np.float64)
@@ -242,7 +242,7 @@ def _copied(query: str, parameters: Sequence[Any], keys: int, count: int) -> lis
         fields += [(f"length{number}", ">i4"), (f"value{number}", ">i8" if number < keys else ">f8")]
     row = np.dtype(fields)
     parts: list[list[NDArray[Any]]] = [[] for _ in range(count)]
-    with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copying:
+    with connection.cursor() as cursor, cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copying:
         rest, skipped = b"", HEADER
         blocks: list[bytes] = []
         size = 0

@@ -143,6 +143,21 @@ PAGES = {
     "sets:item": Row("set_item", get=EDIT, post=EDIT_422),
     "sets:import": Row("set", get=EDIT, post=EDIT_422),
     **{f"sets:{name}": Row("set", post=EDIT_DO) for name in ("begin", "discard", "items_remove", "delete")},
+    "tests:list": Row("project", get=SEE),
+    # Without a run or a checkpoint the form says what is missing.
+    "tests:new": Row("project", get=EDIT, post=EDIT_422),
+    "tests:against": Row("project", get=SEE),
+    **{f"tests:{name}": Row("training", get=SEE) for name in ("of_training", "trend")},
+    **{
+        f"tests:{name}": Row("testrun", get=SEE)
+        for name in (
+            *("run", "classes", "curves", "confusion", "errors", "objects", "images", "slices", "protocol", "report"),
+            *("precision_recall", "confidence", "reliability", "reconciliation", "progress"),
+        )
+    },
+    **{f"tests:{name}": Row("testrun", post=EDIT_DO) for name in ("cancel", "retry", "delete")},
+    "tests:truth_crop": Row("annotation", get=SEE),
+    "tests:predicted_crop": Row("predictedobject", get=SEE),
     "training:list": Row("project", get=SEE),
     "training:new": Row("project", get=EDIT, post=EDIT_422),
     "training:cost": Row("project", get=SEE),

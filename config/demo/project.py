@@ -15,6 +15,7 @@ from accounts.projects import create_project
 from config.demo import files
 from config.demo.detectors import POSE_RUNS, RUNS
 from config.demo.golden import fill_golden_set
+from config.demo.judgements import fill_tests
 from config.demo.training import fill_trainings
 from datasets.creating import create_dataset
 from datasets.models import Dataset, JobStatus
@@ -100,7 +101,7 @@ def fill_project(user: User, tell: Tell) -> bool:
                     _fill(user, project, plan, folder / slugify(plan.name), pool, tell)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    filled = [fill_trainings(user, project, tell), fill_golden_set(user, project, tell)]
+    filled = [fill_trainings(user, project, tell), fill_golden_set(user, project, tell), fill_tests(user, project, tell)]
     return any(filled) or bool(missing)
 
 

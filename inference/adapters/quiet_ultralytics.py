@@ -1,4 +1,4 @@
-"""Importing Ultralytics so that it stays at home: it neither calls out, downloads nor installs, and leaves torch's threads alone.
+"""Importing Ultralytics so that it stays at home: it neither calls out, downloads nor installs, and leaves others' parts alone.
 
 Its settings are read once, when it is imported; import this module before anything of the package.
 """
@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 os.environ["YOLO_OFFLINE"] = "true"
 os.environ["YOLO_AUTOINSTALL"] = "false"
@@ -18,8 +19,12 @@ os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / f"tou
 
 _threads, _openmp = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
 
-from ultralytics.utils import SETTINGS  # noqa: E402 - after its environment
+_open = Image.open
 
+from ultralytics.utils import SETTINGS, patches  # noqa: E402, F401 - after its environment
+
+# It puts an opener of its own in Pillow's place, which wants a package installed wherever a file is no image.
+Image.open = _open
 if SETTINGS["sync"]:
     SETTINGS.update({"sync": False})
 torch.set_num_threads(_threads)

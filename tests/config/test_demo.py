@@ -18,6 +18,7 @@ from config.demo.scenes import COLUMNS, ROWS, Picture, draw_picture, run_lengths
 from config.demo.training import fill_trainings
 from config.management.commands import demo
 from datasets.models import Annotation, Dataset, DatasetImport
+from evaluation.models import TestRun
 from predictions import trends
 from predictions.curation import diff
 from predictions.models import PredictionRun, PredictionSetVersion, TrainingJob
@@ -106,6 +107,13 @@ def test_the_command_fills_a_project_once(small_plans: None, tmp_path: Path, cap
 
     assert dataset.sample_count == 4 and dataset.annotation_count == Annotation.objects.count() > 20
     assert PredictionRun.objects.completed().of_images().count() == 3 and dataset.prediction_count > 20
+    judged = TestRun.objects.filter(status="completed").values_list("prediction_run__name", "task_type", "training_job__job_id")
+    assert sorted(judged, key=str) == [
+        ("nano-epoch-05", "detection", "demo-nano"),
+        ("nano-epoch-20", "detection", "demo-nano"),
+        ("small-final", "detection", None),
+        ("small-final", "segmentation", None),
+    ]
     assert (tmp_path / "demo.password").stat().st_mode & 0o777 == 0o600
     assert User.objects.get().is_superuser and User.objects.get().check_password(password)
     assert "http://example.org:9/" in first and password in first
@@ -118,6 +126,7 @@ def test_the_command_fills_a_project_once(small_plans: None, tmp_path: Path, cap
     imports = DatasetImport.objects.count()
     call_command("demo")
     assert DatasetImport.objects.count() == imports and Project.objects.count() == 1
+    assert TestRun.objects.count() == 4
     assert password in capsys.readouterr().out
 
 

@@ -1,0 +1,111 @@
+"""The form of a new test run: what is tested, on what, under which rules."""
+
+from typing import Any
+
+from django import forms
+
+from accounts.models import Project
+from datasets import task_types
+from datasets.models import Dataset, Split
+from evaluation.rules import LABELS, protocol_names
+from evaluation.test_protocol import PROTOCOL_NAMES
+from evaluation.test_runs import Asked
+from predictions.models import Checkpoint, PredictionRun, PredictionSetVersion, SetKind
+
+
+class RunField(forms.ModelChoiceField):
+    def label_from_instance(self, run: PredictionRun) -> str:
+        return f"{run.name} on {run.dataset}{f' / {run.split}' if run.split else ''}"
+
+
+class SplitField(forms.ModelChoiceField):
+    def label_from_instance(self, split: Split) -> str:
+        return f"{split.dataset} / {split.name} ({split.sample_count:,} images)"
+
+
+class NewTestForm(forms.Form):
+    """Either a run that exists or a checkpoint, which predicts the split first."""
+
+    run = RunField(PredictionRun.objects.none(), required=False, empty_label="None: predict with a checkpoint")
+    checkpoint = forms.ModelChoiceField(Checkpoint.objects.none(), required=False, empty_label="None: judge a run")
+    split = SplitField(Split.objects.none(), required=False, label="Images", empty_label="As the run has them")
+    set_version = forms.ModelChoiceField(
+        PredictionSetVersion.objects.none(), required=False, label="Only those of a set", empty_label="All of them"
+    )
+    name = forms.CharField(required=False, max_length=200, help_text="Empty: the name of what is tested.")
+    task_type = forms.ChoiceField(
+        required=False, label="Judge as", help_text="Masks and keypoints have boxes, too: they can be judged as detection."
+    )
+    protocol = forms.ChoiceField(required=False)
+    match_iou = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=1,
+        label="Overlap of a match",
+        help_text="0.5 unless you say another. Counts, errors and the confusion matrix go by it.",
+    )
+    confidence = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=1,
+        label="Confidence",
+        help_text="Where counts are told. Empty: where F1 is best. The page's slider moves it later.",
+    )
+    least_confidence = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=1,
+        label="Least confidence",
+        help_text="Less sure predictions are left out. Average precision wants them.",
+    )
+
+    def __init__(self, project: Project, data: Any = None, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
+        runs = (
+            PredictionRun.objects.completed()
+            .of_images()
+            .filter(project=project)
+            .select_related("dataset", "split")
+            .order_by("-pk")
+        )
+        self.fields["run"].queryset = runs  # type: ignore[attr-defined]
+        self.fields["checkpoint"].queryset = Checkpoint.objects.filter(project=project).runnable().order_by("-pk")  # type: ignore[attr-defined]
+        splits = Split.objects.filter(dataset__project=project, sample_count__gt=0).select_related("dataset")
+        self.fields["split"].queryset = splits.order_by("dataset__name", "name")  # type: ignore[attr-defined]
+        sets = PredictionSetVersion.objects.published().filter(
+            prediction_set__project=project, prediction_set__kind=SetKind.CURATED, items__sample__isnull=False
+        )
+        self.fields["set_version"].queryset = sets.select_related("prediction_set").distinct()  # type: ignore[attr-defined]
+        names = [("", "The usual one of the task")] + [
+            (name, label) for name, label in PROTOCOL_NAMES.items() if name != LABELS
+        ]
+        self.fields["task_type"].choices = [("", "What the dataset is for"), *task_types.choices()]  # type: ignore[attr-defined]
+        self.fields["protocol"].choices = names  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        found: dict[str, Any] = super().clean() or {}
+        run, checkpoint, split = (found.get(name) for name in ("run", "checkpoint", "split"))
+        if not self.errors:
+            if bool(run) == bool(checkpoint):
+                self.add_error("run", "Choose a run that exists, or a checkpoint: one of the two.")
+            elif checkpoint and not split:
+                self.add_error("split", "Choose the images that the checkpoint is to predict.")
+            else:
+                dataset: Dataset = run.dataset if run else split.dataset  # type: ignore[union-attr]
+                found["asked"] = self._asked(found, found["task_type"] or dataset.task_type)
+        return found
+
+    def _asked(self, found: dict[str, Any], task_type: str) -> Asked:
+        """With the rules that differ from the protocol's own."""
+        is_objects = task_type != LABELS
+        names = ("match_iou", "confidence", "least_confidence") if is_objects else ("least_confidence",)
+        rules = {name: found[name] for name in names if found.get(name) is not None}
+        protocol = found["protocol"] if found["protocol"] in protocol_names(task_type) else ""
+        return Asked(
+            name=found["name"],
+            split=found["split"],
+            set_version=found["set_version"],
+            protocol=protocol,
+            rules=rules,
+            task_type=task_type,
+        )
