@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -116,7 +117,7 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(user, make_checkpoint
     for _ in range(200):
         make_sample(dataset, image="images/killed/red.png", image_format="PNG")
     dataset.splits.update(sample_count=200)
-    checkpoint = make_checkpoint(task_type="detection", delay=0.2)
+    checkpoint = make_checkpoint(task_type="detection", delay_each=0.1)  # three seconds a chunk
     worker = start_worker()
     job = jobs.start_dataset(user, checkpoint, dataset, dataset.splits.get(), {})
     until(lambda: state(job) == "running" and job.done_count, "the first chunk")
@@ -175,8 +176,9 @@ def test_a_worker_that_dies_of_an_image_gives_it_up_in_the_end(user, make_checkp
     start_worker()
 
     def ended() -> bool:
-        if state(job) == "running" and job.chunks.filter(status=ChunkStatus.RUNNING).exists():
-            time.sleep(1.5)
+        """A heart that beats each second and has not for four has stopped; on a slow machine loading takes a while."""
+        silent = timezone.now() - timedelta(seconds=4)
+        if state(job) == "running" and job.chunks.filter(status=ChunkStatus.RUNNING, heartbeat_at__lt=silent).exists():
             forget(job)
         return bool(state(job) == "completed")
 
