@@ -6,8 +6,10 @@ networks are narrow ones, of which each begins with what the one before has lear
 
 import shutil
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from io import StringIO
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
@@ -61,15 +63,20 @@ def train(recipe: Recipe, folder: Path, scratch: Path, pool: Pool) -> dict[str, 
     model = YOLO(_write_layout(scratch, recipe))
     if recipe.begins_with:
         model.load(folder / f"{recipe.begins_with}.pt")
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # bars that draw themselves
+        _train(model, data, recipe, scratch)
+    part = folder / f"{recipe.name}.part"
+    shutil.copy(scratch / recipe.name / "weights" / "last.pt", part)
+    part.replace(folder / f"{recipe.name}.pt")
+    return {key: round(float(value), 3) for key, value in model.trainer.metrics.items() if key.startswith("metrics/mAP")}
+
+
+def _train(model: Any, data: Path, recipe: Recipe, scratch: Path) -> None:
     model.train(
         data=data, imgsz=SIDE, epochs=recipe.epochs, batch=16, nbs=16, seed=SEED, project=str(scratch), name=recipe.name, workers=0,
         cache="ram", amp=False, plots=False, val=False, optimizer="AdamW", lr0=4e-3, warmup_epochs=1, cos_lr=True, mosaic=0.0,
         scale=0.3, erasing=0.0, verbose=False, device="cpu",
     )  # fmt: skip
-    part = folder / f"{recipe.name}.part"
-    shutil.copy(scratch / recipe.name / "weights" / "last.pt", part)
-    part.replace(folder / f"{recipe.name}.pt")
-    return {key: round(float(value), 3) for key, value in model.trainer.metrics.items() if key.startswith("metrics/mAP")}
 
 
 def _write_layout(scratch: Path, recipe: Recipe) -> Path:
