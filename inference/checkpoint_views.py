@@ -88,7 +88,7 @@ def _register(request: HttpRequest, project: Project, given: dict[str, Any]) -> 
 def checkpoint_detail(request: HttpRequest, pk: int) -> HttpResponse:
     checkpoint = get_checkpoint(request.user, pk)
     exports = list(checkpoint.exports.order_by("-pk")[:SHOWN])
-    used = InferenceJob.objects.filter(checkpoint=checkpoint).aggregate(jobs=Count("pk"), runs=Count("run"))
+    used = InferenceJob.objects.filter(checkpoint=checkpoint).aggregate(jobs=Count("pk"))
     context = {
         "project": checkpoint.project,
         "checkpoint": checkpoint,
@@ -97,7 +97,7 @@ def checkpoint_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "exports": exports,
         "formats": ExportFormat.choices if checkpoint.framework in EXPORTED_FROM and checkpoint.sha256 else [],
         "used": used,
-        "jobs": InferenceJob.objects.filter(checkpoint=checkpoint).order_by("-pk")[:SHOWN],
+        "jobs": list(InferenceJob.objects.filter(checkpoint=checkpoint).order_by("-pk")[:SHOWN]),
         "is_live": any(export.is_active for export in exports),
         "api_url": f"/api/inference/checkpoints/{pk}/",
     }

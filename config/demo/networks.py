@@ -59,14 +59,14 @@ def train(recipe: Recipe, folder: Path, scratch: Path, pool: Pool) -> dict[str, 
 
     from ultralytics import YOLO  # isort: skip
 
-    data = _write_data(scratch / ("figures" if recipe.draws_figures else "fruit"), recipe, pool)
+    data = _write_data(scratch / "drawn" / ("figures" if recipe.draws_figures else "fruit"), recipe, pool)
     model = YOLO(_write_layout(scratch, recipe))
     if recipe.begins_with:
         model.load(folder / f"{recipe.begins_with}.pt")
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # bars that draw themselves
         _train(model, data, recipe, scratch)
     part = folder / f"{recipe.name}.part"
-    shutil.copy(scratch / recipe.name / "weights" / "last.pt", part)
+    shutil.copy(model.trainer.last, part)
     part.replace(folder / f"{recipe.name}.pt")
     return {key: round(float(value), 3) for key, value in model.trainer.metrics.items() if key.startswith("metrics/mAP")}
 
