@@ -158,7 +158,7 @@ def test_a_password_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 @pytest.mark.django_db(transaction=True)
 def test_a_failed_import_fails_the_command(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> None:
     def write(folder: Path, pool: Any) -> Path:
-        folder.mkdir(parents=True)
+        (folder / "images").mkdir(parents=True)
         (folder / "val.json").write_text("not JSON")
         return folder / "val.json"
 
