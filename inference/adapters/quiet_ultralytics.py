@@ -1,4 +1,5 @@
-"""Importing Ultralytics so that it stays at home: it neither calls out, downloads nor installs, and leaves torch's threads alone.
+"""Importing Ultralytics so that it stays at home: it neither calls out, downloads nor installs, and leaves torch's threads and
+Pillow's way of opening files alone.
 
 Its settings are read once, when it is imported; import this module before anything of the package.
 """
@@ -8,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 os.environ["YOLO_OFFLINE"] = "true"
 os.environ["YOLO_AUTOINSTALL"] = "false"
@@ -17,11 +19,14 @@ os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
 os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / f"touchstone-ultralytics-{os.getuid()}"))
 
 _threads, _openmp = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+_open = Image.open
 
 from ultralytics.utils import SETTINGS  # noqa: E402 - after its environment
 
 if SETTINGS["sync"]:
     SETTINGS.update({"sync": False})
 torch.set_num_threads(_threads)
+# Theirs asks for another package where a file is no image, in the whole process, and fails as no image does.
+Image.open = _open
 if _openmp is None:
     os.environ.pop("OMP_NUM_THREADS", None)
