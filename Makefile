@@ -6,13 +6,14 @@ PORT ?= 8000
 HOST ?= 127.0.0.1
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo serve test client-setup client-test bench lint clean
+.PHONY: help setup demo weights serve test client-setup client-test bench lint clean
 CLIENT_VENV := client/.venv
 CLIENT_STAMP := $(CLIENT_VENV)/.installed
 
 help:
 	@echo "make setup   the environment in $(VENV)"
 	@echo "make demo    everything, with a filled demo project: prints address and login (PORT=8000)"
+	@echo "make weights the demo's detectors, which 'make demo' trains in the background (needs torch and ultralytics)"
 	@echo "make serve   everything, without the demo"
 	@echo "make test    the tests, on the embedded PostgreSQL and Redis, and those of the client with real trainings"
 	@echo "make client-test   the client's tests alone"
@@ -38,6 +39,9 @@ $(STAMP): requirements-dev.txt
 demo: setup
 	$(BIN)/python manage.py up --demo --host $(HOST) --port $(PORT)
 
+weights: setup
+	$(BIN)/python manage.py make_demo_weights
+
 serve: setup
 	$(BIN)/python manage.py up --host $(HOST) --port $(PORT)
 
@@ -58,7 +62,8 @@ test: setup
 	$(BIN)/python -m pytest $(TESTS)
 else
 test: setup client-setup client-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --ignore tests/e2e
+	$(BIN)/python -m pytest tests/e2e
 endif
 
 # Never from the root: our app `datasets` would shadow the package of that name.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.embedded import places
 
-COLOURS = {"web": "36", "cpu": "32", "gpu": "35", "beat": "33", "demo": "34", "up": "1"}
+COLOURS = {"web": "36", "cpu": "32", "gpu": "35", "beat": "33", "demo": "34", "nets": "34", "up": "1"}
 GRACE_SECONDS = 15
 LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 60

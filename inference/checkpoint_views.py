@@ -88,16 +88,19 @@ def _register(request: HttpRequest, project: Project, given: dict[str, Any]) -> 
 def checkpoint_detail(request: HttpRequest, pk: int) -> HttpResponse:
     checkpoint = get_checkpoint(request.user, pk)
     exports = list(checkpoint.exports.order_by("-pk")[:SHOWN])
-    used = InferenceJob.objects.filter(checkpoint=checkpoint).aggregate(jobs=Count("pk"), runs=Count("run"))
+    used = InferenceJob.objects.filter(checkpoint=checkpoint).aggregate(jobs=Count("pk"))
+    trusted = TrustedWeights.objects.select_related("trusted_by").filter(sha256=checkpoint.sha256 or None).first()
+    may_load = bool(trusted or (checkpoint.sha256 and checkpoint.inspection.get("is_harmless")))
     context = {
         "project": checkpoint.project,
         "checkpoint": checkpoint,
-        "trusted": TrustedWeights.objects.select_related("trusted_by").filter(sha256=checkpoint.sha256 or None).first(),
+        "trusted": trusted,
+        "may_load": may_load,
         "trust_form": TrustForm(),
         "exports": exports,
-        "formats": ExportFormat.choices if checkpoint.framework in EXPORTED_FROM and checkpoint.sha256 else [],
+        "formats": ExportFormat.choices if checkpoint.framework in EXPORTED_FROM and may_load else [],
         "used": used,
-        "jobs": InferenceJob.objects.filter(checkpoint=checkpoint).order_by("-pk")[:SHOWN],
+        "jobs": list(InferenceJob.objects.filter(checkpoint=checkpoint).order_by("-pk")[:SHOWN]),
         "is_live": any(export.is_active for export in exports),
         "api_url": f"/api/inference/checkpoints/{pk}/",
     }

@@ -16,15 +16,17 @@ from datasets.importers.problems import ImportRefused
 from datasets.models import JobStatus, Sample
 from datasets.runner import Heartbeat
 from inference import checkpoints
-from inference.adapters.base import AdapterError, DetectedObject, Image, InferenceResult
+from inference.adapters.base import DEFAULTS, AdapterError, DetectedObject, Image, InferenceResult
 from inference.decoding import decoded
 from inference.models import CheckpointExport
+from inference.suppression import overlap
 from predictions.models import Checkpoint
 
 SAMPLES = 20
 ENDINGS = {"onnx": ".onnx", "torchscript": ".torchscript"}
-# Two detections are the same object where their boxes agree to a pixel and their confidences to a thousandth.
-SAME_PIXELS, SAME_CONFIDENCE = 1.0, 1e-3
+# Two detections are the same object where their boxes overlap by this much, and the same answer where their confidences agree, too.
+SAME_OVERLAP, SAME_CONFIDENCE = 0.9, 1e-3
+MOST_TOLD = 5
 
 
 def export(job: CheckpointExport, heartbeat: Heartbeat) -> None:
@@ -61,35 +63,53 @@ def verdict(comparison: Any, images: Sequence[tuple[str, Image]]) -> dict[str, A
     for name, image in images:
         largest = max(largest, comparison.difference(image))
         before, after = comparison.answers(image)
-        if not same_answer(before, after):
-            changed.append({"name": name, "before": in_words(before), "after": in_words(after)})
+        if what := change(before, after):
+            changed.append({"name": name, "what": what})
     return {"largest_difference": largest, "image_count": len(images), "changed": changed}
 
 
-def same_answer(one: InferenceResult, other: InferenceResult) -> bool:
-    if one.task_type == "classification" or one.label != other.label:
-        return one.label == other.label
-    if len(one.objects) != len(other.objects):
-        return False
-    left = list(other.objects)
-    for found in one.objects:
-        match = next((candidate for candidate in left if _is_same(found, candidate)), None)
-        if match is None:
-            return False
-        left.remove(match)
-    return True
+def change(before: InferenceResult, after: InferenceResult) -> str:
+    """What the export says otherwise, in words; empty where it says the same."""
+    if before.task_type == "classification":
+        return "" if before.label == after.label else f"{_said(before)} became {_said(after)}"
+    pairs, lost, new = matched(before.objects, after.objects)
+    moved = [(one, other) for one, other in pairs if abs(one.confidence - other.confidence) > SAME_CONFIDENCE]
+    parts = [
+        f"lost {_listed([_said(each) for each in lost if _is_told(each)])}",
+        f"new {_listed([_said(each) for each in new if _is_told(each)])}",
+        f"other confidence {_listed([f'{_said(one)} became {other.confidence:.3f}' for one, other in moved])}",
+    ]
+    return "; ".join(part for part in parts if not part.endswith(" "))
 
 
-def _is_same(one: DetectedObject, other: DetectedObject) -> bool:
-    apart: float = max(abs(a - b) for a, b in zip(one.box, other.box, strict=True))
-    return one.label_id == other.label_id and apart <= SAME_PIXELS and abs(one.confidence - other.confidence) <= SAME_CONFIDENCE
+def matched(
+    before: Sequence[DetectedObject], after: Sequence[DetectedObject]
+) -> tuple[list[tuple[DetectedObject, DetectedObject]], list[DetectedObject], list[DetectedObject]]:
+    """Objects of one class whose boxes overlap almost wholly, surest first, each once; then what is left on either side."""
+    pairs, lost, left = [], [], list(after)
+    for one in before:
+        rivals = [other for other in left if other.label_id == one.label_id and overlap(one.box, other.box) >= SAME_OVERLAP]
+        if rivals:
+            found = max(rivals, key=lambda other: overlap(one.box, other.box))
+            left.remove(found)
+            pairs.append((one, found))
+        else:
+            lost.append(one)
+    return pairs, lost, left
 
 
-def in_words(result: InferenceResult) -> str:
-    """For the list of changed images."""
-    if result.task_type == "classification":
-        return f"{result.label} ({result.confidence:.3f})"
-    return f"{len(result.objects)} objects" + (f", surest {result.label} ({result.confidence:.3f})" if result.objects else "")
+def _is_told(found: DetectedObject) -> bool:
+    """One that stands at the threshold itself may come or go with the last digit: nobody would call that a change."""
+    return found.confidence > DEFAULTS.confidence + SAME_CONFIDENCE
+
+
+def _said(of: InferenceResult | DetectedObject) -> str:
+    return f"{of.label} ({of.confidence:.3f})"
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = f" and {len(words) - MOST_TOLD} more" if len(words) > MOST_TOLD else ""
+    return ", ".join(words[:MOST_TOLD]) + more
 
 
 def sample_images(checkpoint: Checkpoint) -> list[tuple[str, Image]]:

@@ -53,7 +53,6 @@ MODULES = [
     r"ultralytics\.nn\.modules(\.\w+)?\.[A-Z]\w*",
     r"ultralytics\.nn\.tasks\.[A-Z]\w*",
     r"ultralytics\.utils\.(loss|tal)\.[A-Z]\w*",
-    r"ultralytics\.(yolo\.)?utils\.IterableSimpleNamespace",
     r"torchvision\.transforms\.transforms\.(Compose|Normalize|Resize|CenterCrop|ToTensor)",
 ]
 
@@ -64,9 +63,14 @@ def _any_of(*parts: str) -> re.Pattern[str]:
 
 # Tensors, and the arguments that trainers keep beside them.
 STATE_DICTS = Allowed(_any_of(*TENSORS), _any_of(r"argparse\.Namespace"))
-# Whole models of Ultralytics, with the paths they were trained from.
+# Whole models of Ultralytics, with the paths they were trained from and, while they train, a namespace of settings, which is called.
 ULTRALYTICS = Allowed(
-    _any_of(*TENSORS, r"torchvision\.transforms\.functional\.InterpolationMode", r"pathlib(\._local)?\.(Posix|Windows)Path"),
+    _any_of(
+        *TENSORS,
+        r"torchvision\.transforms\.functional\.InterpolationMode",
+        r"pathlib(\._local)?\.(Posix|Windows)Path",
+        r"ultralytics\.(yolo\.)?utils\.IterableSimpleNamespace",
+    ),
     _any_of(*MODULES),
 )
 

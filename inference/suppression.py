@@ -3,6 +3,7 @@
 `static/js/suppression.js` does the same in the browser, so that sliders act at once.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -18,7 +19,7 @@ def shown(objects: list[dict[str, Any]], confidence: float, iou: float) -> list[
     return kept
 
 
-def overlap(one: list[float], other: list[float]) -> float:
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
     """Intersection over union of two boxes, xywh."""
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])

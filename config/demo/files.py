@@ -30,6 +30,8 @@ CATEGORY_IDS = {name: number for number, name in enumerate(LABELS, start=1)} | {
 GROUPS = dict.fromkeys(["mug", "bowl", "spoon"], "tableware") | dict.fromkeys(["egg", "cookie"], "food")
 PORTRAITS = ["apple", "tomato", "plum", "orange", "lemon", "lime", "egg", "cookie"]
 PORTRAITS_EACH = 15
+# Comes with the repository, see config.demo.weights.
+DIGITS = Path(__file__).parent / "weights" / "digits.pt"
 MOST_ARTISTS = 8  # each takes a second to get ready, and 100 MB
 
 Draw = Callable[[int], tuple[npt.NDArray[np.uint8], list[dict[str, Any]], dict[str, list[Detection]]]]

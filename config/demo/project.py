@@ -13,6 +13,7 @@ from django.utils.text import slugify
 from accounts.models import Project, User
 from accounts.projects import create_project
 from config.demo import files
+from config.demo.checkpoints import fill_checkpoints
 from config.demo.detectors import POSE_RUNS, RUNS
 from config.demo.golden import fill_golden_set
 from config.demo.judgements import fill_tests
@@ -101,7 +102,8 @@ def fill_project(user: User, tell: Tell) -> bool:
                     _fill(user, project, plan, folder / slugify(plan.name), pool, tell)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    filled = [fill_trainings(user, project, tell), fill_golden_set(user, project, tell), fill_tests(user, project, tell)]
+    steps = (fill_trainings, fill_golden_set, fill_checkpoints, fill_tests)
+    filled = [fill(user, project, tell) for fill in steps]
     return any(filled) or bool(missing)
 
 

@@ -286,6 +286,21 @@ def _pile(table: Table, name: str, x: float, y: float, spread: float, zoom: floa
         table.lay(berries[rng.integers(len(berries))], *place, number)
 
 
+def draw_spread(seed: int, names: list[str], side: int) -> Picture:
+    """Some of these things beside one another on a small square picture, for networks to learn from."""
+    rng = np.random.default_rng([17, seed])
+    table = Table(rng, side, side)
+    zoom = side / COLUMNS * float(np.clip(rng.lognormal(0.1, 0.25), 0.7, 1.6))
+    taken: list[Circle] = []
+    for name in map(str, rng.choice(names, int(rng.integers(3, 11)))):
+        radius = SIZES[name] * zoom * rng.uniform(0.85, 1.15)
+        x, y = rng.uniform(0, side, 2)
+        if all(np.hypot(x - other_x, y - other_y) > 0.9 * (radius + other) for other_x, other_y, other in taken):
+            taken.append((x, y, radius))
+            table.lay(take(rng, name, radius), x, y, table.label(name))
+    return Picture(table.photograph(), table.things())
+
+
 def draw_portrait(seed: int, name: str, side: int = 160) -> npt.NDArray[np.uint8]:
     """One thing alone on a small square picture, for classification."""
     rng = np.random.default_rng([11, seed])

@@ -18,15 +18,14 @@ os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
 os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / f"touchstone-ultralytics-{os.getuid()}"))
 
 _threads, _openmp = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
-
 _open = Image.open
 
 from ultralytics.utils import SETTINGS, patches  # noqa: E402, F401 - after its environment
 
-# It puts an opener of its own in Pillow's place, which wants a package installed wherever a file is no image.
-Image.open = _open
 if SETTINGS["sync"]:
     SETTINGS.update({"sync": False})
 torch.set_num_threads(_threads)
+# Theirs asks for another package where a file is no image, in the whole process, and fails as no image does.
+Image.open = _open
 if _openmp is None:
     os.environ.pop("OMP_NUM_THREADS", None)

@@ -21,7 +21,7 @@ class CheckpointExportQuerySet(JobQuerySet):
 
 
 class CheckpointExport(Job):
-    """`report` holds the parity verdict: {"largest_difference", "tensors", "image_count", "changed": [{"name", "before", "after"}]}."""
+    """`report` holds the parity verdict: {"largest_difference", "image_count", "changed": [{"name", "what"}]}."""
 
     checkpoint = models.ForeignKey(Checkpoint, on_delete=models.CASCADE, related_name="exports")
     format = models.CharField(max_length=20, choices=ExportFormat)

@@ -10,19 +10,21 @@ from django.core.management import CommandError, call_command
 from pycocotools import mask as coco_mask
 
 from accounts.models import Project, User
-from config.demo import files, project
+from accounts.projects import create_project
+from config.demo import checkpoints, files, networks, project
 from config.demo.detectors import RUNS, detect_things, overlap
 from config.demo.figures import KEYPOINTS, SKELETON, draw_figures
 from config.demo.golden import fill_golden_set
-from config.demo.scenes import COLUMNS, ROWS, Picture, draw_picture, run_lengths, segmentation
+from config.demo.scenes import COLUMNS, ROWS, Picture, draw_picture, draw_spread, run_lengths, segmentation
 from config.demo.training import fill_trainings
-from config.management.commands import demo
-from datasets.models import Annotation, Dataset, DatasetImport
+from config.management.commands import demo, make_demo_weights
+from datasets.models import Annotation, Dataset, DatasetImport, Split
 from evaluation.models import TestRun
+from inference.models import InferenceJob
 from predictions import trends
 from predictions.curation import diff
-from predictions.models import PredictionRun, PredictionSetVersion, TrainingJob
-from tests.factories import make_project
+from predictions.models import Checkpoint, PredictionRun, PredictionSetVersion, TrainingJob
+from tests.factories import make_dataset, make_project, make_sample
 
 BUSY = 20  # a seed whose picture holds many things, a crowd among them
 
@@ -165,7 +167,7 @@ def test_a_password_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 @pytest.mark.django_db(transaction=True)
 def test_a_failed_import_fails_the_command(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> None:
     def write(folder: Path, pool: Any) -> Path:
-        folder.mkdir(parents=True)
+        (folder / "images").mkdir(parents=True)
         (folder / "val.json").write_text("not JSON")
         return folder / "val.json"
 
@@ -174,3 +176,68 @@ def test_a_failed_import_fails_the_command(monkeypatch: pytest.MonkeyPatch, sett
     settings.SCRATCH_ROOT = tmp_path / "scratch"
     with pytest.raises(CommandError, match="failed"):
         call_command("demo")
+
+
+# --- Checkpoints -----------------------------------------------------------------------------------------------------
+@pytest.mark.django_db
+def test_the_classifier_of_digits_is_registered_once(user: User) -> None:
+    own, said = make_project(user), []
+    assert [checkpoints.fill_checkpoints(user, own, said.append) for _ in range(2)] == [True, False]
+    digits = Checkpoint.objects.get()
+    assert (digits.framework, digits.task_type) == ("timm", "classification") and digits.inspection["is_harmless"]
+
+
+def test_a_scene_to_learn_from_holds_only_what_it_shall() -> None:
+    drawn = [draw_spread(seed, networks.FRUIT, networks.SIDE) for seed in range(4)]
+    assert {thing.name for picture in drawn for thing in picture.things} <= set(networks.FRUIT)
+    assert all(picture.pixels.shape == (networks.SIDE, networks.SIDE, 3) and picture.things for picture in drawn)
+
+
+@pytest.fixture
+def quick_training(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> list[str]:
+    """Networks that are trained in no time: files that name nothing. The names of those that were."""
+    trained = []
+
+    def train(recipe: networks.Recipe, folder: Path, *_: Any) -> dict[str, float]:
+        trained.append(recipe.name)
+        (folder / f"{recipe.name}.pt").write_bytes(recipe.name.encode())
+        return {"metrics/mAP50(B)": 0.9}
+
+    monkeypatch.setattr(networks, "train", train)
+    monkeypatch.setattr(checkpoints, "folder", lambda: tmp_path / "networks")
+    settings.SCRATCH_ROOT = tmp_path / "scratch"
+    return trained
+
+
+@pytest.mark.django_db
+def test_networks_are_made_once_and_registered(quick_training: list[str], user: User) -> None:
+    own, said = make_project(user), []
+    for _ in range(2):
+        checkpoints.fill_networks(user, own, said.append)
+    assert quick_training == [recipe.name for recipe in networks.RECIPES] and checkpoints.are_complete(own)
+    assert list(Checkpoint.objects.order_by("pk").values_list("name", "task_type")) == [
+        (recipe.title, recipe.task_type) for recipe in networks.RECIPES
+    ]
+    assert any("mAP50(B) 0.900" in line for line in said)
+
+
+@pytest.mark.django_db
+def test_a_network_is_asked_about_the_pictures_of_the_demo(quick_training: list[str], user: User) -> None:
+    dataset = make_dataset(make_project(user), name="Wooden figures", slug="figures", task_type="pose")
+    make_sample(dataset, split=checkpoints.SPLIT)
+    Split.objects.update(sample_count=1)
+    checkpoints.fill_networks(user, dataset.project, print)
+    assert [(job.checkpoint.name, job.image_count) for job in InferenceJob.objects.all()] == [("Wooden figures", 1)]
+
+
+@pytest.mark.django_db
+def test_without_the_packages_the_command_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user: User
+) -> None:
+    call_command("make_demo_weights")
+    assert "no demo project" in capsys.readouterr().out
+    create_project(user, "Demo", personal=True)
+    monkeypatch.setattr(make_demo_weights, "USERNAME", user.username)
+    monkeypatch.setattr(checkpoints, "NEEDED", ("no_such_package",))
+    call_command("make_demo_weights")
+    assert "no_such_package is not installed" in capsys.readouterr().out

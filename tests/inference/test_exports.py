@@ -14,7 +14,8 @@ from accounts.models import User  # noqa: E402
 from config.demo.weights import FOLDER  # noqa: E402
 from datasets.models import JobStatus  # noqa: E402
 from inference import checkpoints, exporting, tasks  # noqa: E402
-from inference.adapters.base import InferenceResult  # noqa: E402
+from inference.adapters.answers import detected  # noqa: E402
+from inference.adapters.base import DetectedObject, InferenceResult  # noqa: E402
 from inference.models import CheckpointExport  # noqa: E402
 from tests.factories import make_project  # noqa: E402
 
@@ -51,7 +52,29 @@ class Disagreeing:
 def test_the_verdict_names_the_images_that_changed() -> None:
     told = exporting.verdict(Disagreeing(), [("a.png", np.zeros((1, 1, 3), np.uint8))])
     assert told["largest_difference"] == 0.25
-    assert told["changed"] == [{"name": "a.png", "before": "cat (0.900)", "after": "dog (0.900)"}]
+    assert told["changed"] == [{"name": "a.png", "what": "cat (0.900) became dog (0.900)"}]
+
+
+def found(label: str, confidence: float, left: float = 10) -> DetectedObject:
+    return DetectedObject(label, len(label), confidence, (left, 10, 100, 100))
+
+
+def said(*objects: DetectedObject) -> InferenceResult:
+    return detected("detection", objects, np.zeros((200, 300, 3), np.uint8))
+
+
+def test_objects_are_matched_by_class_and_overlap_whatever_their_order() -> None:
+    one = said(found("cat", 0.9), found("cat", 0.8, 150), found("mouse", 0.7))
+    assert exporting.change(one, said(found("cat", 0.8005, 151), found("mouse", 0.7), found("cat", 0.9005))) == ""
+
+
+def test_a_change_says_what_is_lost_what_is_new_and_what_is_less_sure() -> None:
+    one, other = said(found("cat", 0.9), found("mouse", 0.7)), said(found("bird", 0.8), found("cat", 0.75))
+    assert exporting.change(one, other) == ("lost mouse (0.700); new bird (0.800); other confidence cat (0.900) became 0.750")
+
+
+def test_what_stands_at_the_threshold_may_come_and_go() -> None:
+    assert exporting.change(said(found("cat", 0.9), found("cat", 0.2501, 150)), said(found("cat", 0.9))) == ""
 
 
 def test_a_file_that_cannot_be_loaded_fails_in_words(user: User, tmp_path: Path) -> None:

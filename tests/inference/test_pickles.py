@@ -230,3 +230,9 @@ def test_safetensors_hold_nothing_to_run(tmp_path: Path) -> None:
 def test_a_whole_model_is_no_state_dict(tmp_path: Path) -> None:
     program = b"\x80\x02cultralytics.nn.tasks\nDetectionModel\n)\x81}b."
     assert judged(tmp_path, program, STATE_DICTS).refused
+
+
+def test_the_settings_that_a_running_training_keeps_are_harmless(tmp_path: Path) -> None:
+    """Its namespace is made by a call without arguments, and filled; checkpoints lose it only when the training ends."""
+    program = b"\x80\x02cultralytics.utils\nIterableSimpleNamespace\n)R}X\x05\x00\x00\x00imgszK\x60sb."
+    assert judged(tmp_path, program).is_harmless

@@ -194,10 +194,10 @@ def test_trusted_weights_run_what_they_say(tmp_path: Path) -> None:
 
 def test_importing_leaves_threads_and_stays_at_home(tmp_path: Path) -> None:
     code = (
-        "import torch, os; before = torch.get_num_threads(); import socket; "
+        "import torch, os; before = torch.get_num_threads(); import socket; from PIL import Image; opened = Image.open; "
         "socket.getaddrinfo = socket.create_connection = lambda *a, **k: os._exit(3); "
         "from inference.adapters import ultralytics as ours; from ultralytics.utils import SETTINGS, ONLINE, AUTOINSTALL; "
-        "assert torch.get_num_threads() == before; assert not SETTINGS['sync'] and not ONLINE and not AUTOINSTALL; "
+        "assert torch.get_num_threads() == before and Image.open is opened; assert not SETTINGS['sync'] and not ONLINE and not AUTOINSTALL; "
         "assert str(SETTINGS.file).startswith(os.environ['YOLO_CONFIG_DIR'])"
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("YOLO")}

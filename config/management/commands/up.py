@@ -117,7 +117,7 @@ def _in_address(host: str) -> str:
 
 
 class Greeting:
-    """Says when the web server answers, and fills the demo then."""
+    """Says when the web server answers, fills the demo then, and has its networks made in the background."""
 
     def __init__(self, host: str, port: int, tree: list[Child], *, demo: bool) -> None:
         self.host, self.tree = host, tree
@@ -126,6 +126,8 @@ class Greeting:
         self.probe = f"http://{_in_address(own)}:{port}/healthz"
         fill = [sys.executable, "manage.py", "demo", "--address", self.address]
         self.demo = _child("demo", fill, once=True) if demo else None
+        # Minutes of work that nobody waits for: it takes what the others leave.
+        self.weights = _child("nets", ["nice", "-n", "19", sys.executable, "manage.py", "make_demo_weights"], once=True)
         self.answers = self.done = False
 
     def go_on(self) -> None:
@@ -144,6 +146,9 @@ class Greeting:
         self.done = True
         if self.demo and self.demo.process and self.demo.process.returncode:
             say("up", "the demo project could not be filled: see the lines of 'demo' above")
+        elif self.demo:
+            self.weights.start()
+            self.tree.append(self.weights)
         if self.host in EVERYWHERE and not set(settings.ALLOWED_HOSTS) - {*LOOPBACK, "[::1]"}:
             say("up", "answers by the names localhost and 127.0.0.1 only; set TOUCHSTONE_HOSTS to the names of this machine")
         say("up", f"Touchstone is ready at {self.address} (Ctrl-C stops it)")
