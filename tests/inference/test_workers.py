@@ -81,9 +81,13 @@ def state(job: InferenceJob) -> str:
     return str(job.status)
 
 
+def children(worker: "subprocess.Popen[bytes]") -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()]
+
+
 def pool_process(worker: "subprocess.Popen[bytes]") -> int:
     """The process of the pool that does the work."""
-    return int(Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()[0])
+    return children(worker)[0]
 
 
 @pytest.fixture
@@ -172,11 +176,17 @@ def test_a_worker_that_dies_of_an_image_gives_it_up_in_the_end(user, make_checkp
     images = [make_image(f"{n}.png", (255 if n == 70 else 100, 0, 0)) for n in range(96)]
     job = jobs.start_batch(user, checkpoint, images, {})
     files.callback(lambda: jobs.delete_job(InferenceJob.objects.get(pk=job.pk)))
-    start_worker()
+    worker, dead = start_worker(), set[int]()
+    until(lambda: state(job) == "running", "the beginning")
+    at_work = pool_process(worker)
 
     def ended() -> bool:
-        if state(job) == "running" and job.chunks.filter(status=ChunkStatus.RUNNING).exists():
-            time.sleep(1.5)
+        """Forgets the job each time that its process has died, and never while one works on it."""
+        nonlocal at_work
+        if not Path(f"/proc/{at_work}").exists() and at_work not in dead:
+            dead.add(at_work)
+            until(lambda: children(worker), "the next process")
+            at_work = pool_process(worker)
             forget(job)
         return bool(state(job) == "completed")
 
