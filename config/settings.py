@@ -253,6 +253,8 @@ SPECTACULAR_SETTINGS = {
         "AlertStatusEnum": "evaluation.models.alerts.AlertStatus",
         "OutcomeEnum": "evaluation.models.gates.Outcome",
         "AgainstEnum": "evaluation.models.gates.Against",
+        "SetKindEnum": "predictions.models.sets.SetKind",
+        "InferenceKindEnum": "inference.models.jobs.InferenceKind",
         "RuleKindEnum": "evaluation.models.alerts.RuleKind",
         "ChannelKindEnum": "evaluation.models.alerts.ChannelKind",
         "TrainingStatusEnum": "predictions.models.training.TrainingStatus",

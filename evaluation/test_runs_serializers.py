@@ -42,7 +42,7 @@ class TestRunRequestSerializer(serializers.Serializer):
     )
     rules = serializers.DictField(default=dict, help_text="Rules in the place of the protocol's, by name.")
     task_type = serializers.ChoiceField(
-        default="", choices=["", *task_types.TASK_TYPES], help_text="Left out: that of the dataset."
+        default="", allow_blank=True, choices=task_types.choices(), help_text="Left out: that of the dataset."
     )
     name = serializers.CharField(default="", max_length=200, allow_blank=True)
 
@@ -187,7 +187,7 @@ class ChangedObjectsRequestSerializer(CompareTestsRequestSerializer, PageSeriali
 
 
 # --- Told --------------------------------------------------------------------------------------------------------------
-class ImageSerializer(serializers.Serializer):
+class TestImageSerializer(serializers.Serializer):
     sample_id = serializers.IntegerField()
     file_name = serializers.CharField()
     split = serializers.CharField()
@@ -223,7 +223,7 @@ class TopChoiceSerializer(serializers.Serializer):
 
 class ImageResultSerializer(serializers.Serializer):
     id = serializers.IntegerField()
-    image = ImageSerializer()
+    image = TestImageSerializer()
     true_label = serializers.CharField(allow_null=True)
     predicted_label = serializers.CharField(allow_null=True)
     true_labels = serializers.ListField(child=serializers.CharField())
@@ -252,7 +252,7 @@ class ImageResultsSerializer(serializers.Serializer):
 
 
 class ObjectEntrySerializer(serializers.Serializer):
-    image = ImageSerializer(allow_null=True)
+    image = TestImageSerializer(allow_null=True)
     outcome = serializers.ChoiceField(choices=OUTCOMES)
     error = serializers.ChoiceField(choices=ERRORS, allow_null=True)
     overlap = serializers.FloatField(allow_null=True, help_text="With the object that it found.")
@@ -340,7 +340,7 @@ class ComparedClassSerializer(ChangeCountsSerializer):
 
 
 class ChangedObjectSerializer(serializers.Serializer):
-    image = ImageSerializer(allow_null=True)
+    image = TestImageSerializer(allow_null=True)
     true = TrueObjectSerializer()
     baseline = PredictedObjectSerializer(allow_null=True, help_text="What found it there.")
     candidate = PredictedObjectSerializer(allow_null=True)

@@ -63,7 +63,7 @@ class CheckpointRequestSerializer(serializers.Serializer):
     job_id = serializers.CharField(required=False, help_text="The training job that it comes from.")
     framework = serializers.CharField(required=False, default="", help_text="Left out: told from the file.")
     architecture = serializers.CharField(required=False, default="", max_length=200, help_text="timm's name of it.")
-    task_type = serializers.ChoiceField(choices=list(TASK_TYPES), required=False, default="")
+    task_type = serializers.ChoiceField(choices=list(TASK_TYPES.items()), required=False, default="")
     class_names = serializers.ListField(
         child=serializers.CharField(max_length=300), required=False, default=list, max_length=100_000
     )

@@ -68,7 +68,7 @@ class RulesSerializer(serializers.Serializer):
     pass_threshold = serializers.FloatField(min_value=0, max_value=1, required=False, allow_null=True)
 
 
-class ImageSerializer(serializers.Serializer):
+class SetImageSerializer(serializers.Serializer):
     dataset = serializers.CharField(help_text="Slug of the dataset.")
     split = serializers.CharField()
     file_name = serializers.CharField()
@@ -80,7 +80,7 @@ class ItemFieldsSerializer(serializers.Serializer):
     key = serializers.CharField(required=False, help_text="Made from the question where none is given.")
     prompt = serializers.CharField(required=False, allow_null=True, allow_blank=True, trim_whitespace=False)
     messages = serializers.ListField(child=serializers.DictField(), required=False, allow_null=True)
-    image = ImageSerializer(required=False, allow_null=True)
+    image = SetImageSerializer(required=False, allow_null=True)
     references = serializers.ListField(child=serializers.CharField(allow_blank=True), required=False)
     validators = serializers.ListField(child=serializers.DictField(), required=False)
     tags = serializers.ListField(child=serializers.CharField(), required=False)

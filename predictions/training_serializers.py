@@ -73,7 +73,7 @@ class StartSerializer(serializers.Serializer):
     environment = serializers.DictField(required=False)
 
 
-class ItemSerializer(serializers.Serializer):
+class AskedItemSerializer(serializers.Serializer):
     item_key = serializers.CharField(source="key")
     sample_index = serializers.IntegerField()
     prompt = serializers.CharField(allow_null=True)
@@ -85,7 +85,7 @@ class ItemSerializer(serializers.Serializer):
 class SetItemsSerializer(serializers.Serializer):
     name = serializers.CharField(source="prediction_set.name")
     version = serializers.IntegerField(source="number")
-    items = ItemSerializer(many=True, source="items.all")
+    items = AskedItemSerializer(many=True, source="items.all")
 
 
 class StartedSerializer(serializers.Serializer):
