@@ -367,6 +367,7 @@ ADMIN_TABLES = {
     "predictions_predictionset": {"add", "change", "delete"},
     "predictions_predictionsetversion": {"change"},
     "predictions_predictionsetitem": set(),
+    "inference_trustedweights": {"add", "change", "delete"},
 }
 
 
@@ -382,7 +383,7 @@ def site(answer: int) -> str:
 def _admin_rows(table: str, allowed: set[str]) -> dict[str, Row]:
     add, change, delete = (action in allowed for action in ("add", "change", "delete"))
     # A form with nothing in it comes back with what is missing; one without fields is saved as it is.
-    changed = 302 if table == "predictions_predictionrun" else 200
+    changed = 302 if table in ("predictions_predictionrun", "inference_trustedweights") else 200
     return {
         f"admin:{table}_changelist": Row(get=staff(200), post=staff(200)),
         f"admin:{table}_add": Row(get=staff(200 if add else 403), post=staff(200 if add else 403)),

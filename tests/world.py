@@ -13,7 +13,7 @@ from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
 from evaluation.gates import check as check_gate
 from evaluation.models import Comparison
-from inference.models import CheckpointExport, InferenceJob, InferenceResult
+from inference.models import CheckpointExport, InferenceJob, InferenceResult, TrustedWeights
 from predictions import curation
 from predictions.models import JobToken, PredictionImport, TextPrediction
 from tests.access_table import PEOPLE
@@ -79,7 +79,9 @@ class World:
         result = InferenceResult.objects.create(
             job=inference, position=0, name="a.png", image=self.store_image(), image_format="PNG", width=8, height=6
         )
+        trusted = TrustedWeights.objects.create(sha256="0" * 64, trusted_by=self.people["superuser"])
         rows: list[Any] = [
+            trusted,
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
             prediction_job, upload, membership, channel, rule, alert, gate, training, text, golden, item.version, item, Group.objects.create(name="staff"), viewer,
         ]  # fmt: skip

@@ -18,14 +18,13 @@ os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
 os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / f"touchstone-ultralytics-{os.getuid()}"))
 
 _threads, _openmp = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
-_open = Image.open
 
-from ultralytics.utils import SETTINGS, patches  # noqa: E402, F401 - after its environment
+from ultralytics.utils import SETTINGS, patches  # noqa: E402 - after its environment
 
 if SETTINGS["sync"]:
     SETTINGS.update({"sync": False})
 torch.set_num_threads(_threads)
-# Theirs asks for another package where a file is no image, in the whole process, and fails as no image does.
-Image.open = _open
+# Theirs asks for another package where a file is no image, in the whole process, and fails otherwise than Pillow does.
+Image.open = patches._image_open
 if _openmp is None:
     os.environ.pop("OMP_NUM_THREADS", None)

@@ -102,10 +102,10 @@ def test_a_plain_export_is_told_of(tmp_path: Path) -> None:
 def test_an_export_of_ultralytics_gives_the_numbers_of_its_origin(layout: str, tmp_path: Path) -> None:
     needs("ultralytics")
     torch = pytest.importorskip("torch")
-    from ultralytics.nn import tasks
-
     from inference.adapters import export_formats
     from inference.adapters.ultralytics import UltralyticsAdapter
+
+    from ultralytics.nn import tasks  # isort: skip - after what keeps the package quiet
 
     torch.manual_seed(1)
     narrow = {"nc": 3, "scales": {"n": [0.33, 0.125, 256]}, "scale": "n"}

@@ -16,9 +16,12 @@ pytestmark = needs("torch", "torchvision", "ultralytics", "cv2")
 
 import pycocotools.mask  # noqa: E402
 import torch  # noqa: E402
-from ultralytics import YOLO  # noqa: E402
-from ultralytics.nn import tasks  # noqa: E402
-from ultralytics.utils.torch_utils import init_seeds  # noqa: E402
+
+from inference.adapters import quiet_ultralytics  # noqa: E402, F401 - before the package itself
+
+from ultralytics import YOLO  # noqa: E402 # isort: skip
+from ultralytics.nn import tasks  # noqa: E402 # isort: skip
+from ultralytics.utils.torch_utils import init_seeds  # noqa: E402 # isort: skip
 
 from inference.adapters.base import AdapterError, CheckpointSpec, InferenceSettings  # noqa: E402
 from inference.adapters.ultralytics import UltralyticsAdapter  # noqa: E402
