@@ -66,8 +66,8 @@ def test_a_training_fills_the_pages(stand: Stand, page: Page, tmp_path: Path) ->
 
 def test_an_item_is_followed_by_keyboard(stand: Stand, page: Page) -> None:
     rows = stand.ask("/api/training/predictions/dates/?limit=1")["predictions"]
-    jobs = stand.ask("/api/training/jobs/")["results"]
-    page.goto(f"/training/{jobs[0]['id']}/items/{rows[0]['item_key']}/")
+    job = stand.ask("/api/training/jobs/dates/")
+    page.goto(f"/training/{job['id']}/items/{rows[0]['item_key']}/")
     current = page.locator("#moment .strip a[aria-current]")
     expect(current).to_contain_text(str(EPOCHS))
     page.keyboard.press("ArrowLeft")
