@@ -57,7 +57,8 @@ def predictions(connection: psycopg.Connection, path: str) -> None:
     samples, categories = ids(cursor, "datasets_sample"), ids(cursor, "datasets_category")
     cursor.execute(
         "INSERT INTO predictions_predictionrun (dataset_id, name, origin, status, prediction_count, skipped_count, skipped, "
-        "category_counts, created_at) SELECT id, 'floor', 'import', 'running', 0, 0, '{}', '{}', now() FROM datasets_dataset "
+        "category_counts, created_at, project_id, is_current, checkpoint, generation_params, totals, score_version, validator_version, changed_at) "
+        "SELECT id, 'floor', 'import', 'running', 0, 0, '{}', '{}', now(), project_id, true, '', '{}', '{}', '', '', now() FROM datasets_dataset "
         "WHERE slug = 'bench' RETURNING id"
     )
     run = cursor.fetchone()[0]
