@@ -68,8 +68,6 @@ REFUSALS: list[tuple[type[Exception], int]] = [
     (TrialRefused, status.HTTP_409_CONFLICT),
     (RunRefused, status.HTTP_400_BAD_REQUEST),
     (UnknownMetric, status.HTTP_400_BAD_REQUEST),
-    (NoSuchCheckpoint, status.HTTP_404_NOT_FOUND),
-    (CheckpointRefused, status.HTTP_400_BAD_REQUEST),
 ]
 
 
