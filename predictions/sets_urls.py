@@ -9,6 +9,7 @@ urlpatterns = [
     path("projects/<slug:slug>/sets/", pages.set_list, name="list"),
     path("projects/<slug:slug>/sets/new/", pages.set_new, name="new"),
     path("projects/<slug:slug>/sets/find/", pages.set_find, name="find"),
+    path("projects/<slug:slug>/sets/options/", pages.set_options, name="options"),
     path("projects/<slug:slug>/sets/collect/", items.collect, name="collect"),
     path("sets/<int:pk>/", pages.set_page, name="set"),
     path("sets/<int:pk>/delete/", pages.set_delete, name="delete"),

@@ -131,6 +131,7 @@ PAGES = {
     "sets:new": Row("project", get=EDIT, post=EDIT_DO, body={"name": "Owls"}),
     # Without a reference there is nothing to find.
     "sets:find": Row("project", get="login 404 404 404 404 404"),
+    "sets:options": Row("project", get=SEE),
     "sets:collect": Row("project", post=EDIT_DO),
     "sets:set": Row("set", get=SEE),
     "sets:diff": Row("set", get=SEE),

@@ -11,7 +11,6 @@ from datasets.access import get_dataset
 from datasets.models import Sample
 from predictions import overlays
 from predictions.browsing import SORTS, Selection, class_counts, split_counts
-from predictions.curation import golden_sets
 from predictions.forms import FilterForm
 
 
@@ -35,7 +34,6 @@ def images(request: HttpRequest, pk: int) -> HttpResponse:
         "categories": overlays.category_entries(form.categories.values()),
         "query": _query(request),
         "sorts": SORTS,
-        "golden_sets": golden_sets(dataset.project),
         "api_url": f"/api/datasets/{pk}/samples/",
     }
     is_more = request.htmx and "after" in request.GET and not request.htmx.history_restore_request
@@ -82,7 +80,6 @@ def sample(request: HttpRequest, pk: int, sample_pk: int) -> HttpResponse:
         "following": after[0] if after else None,
         "stage": _stage(shown, overlays.layers(shown, selection.runs), categories),
         "query": _query(request),
-        "golden_sets": golden_sets(dataset.project),
         "api_url": f"/api/datasets/{pk}/samples/{sample_pk}/annotations/",
     }
     return render(request, "predictions/sample.html", context)

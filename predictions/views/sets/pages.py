@@ -78,6 +78,13 @@ def set_find(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
+def set_options(request: HttpRequest, slug: str) -> HttpResponse:
+    """The golden sets of a project to choose from; loaded after a page that adds to them."""
+    project = get_project(request.user, slug)
+    return render(request, "sets/_options.html", {"golden_sets": curation.golden_sets(project)})
+
+
+@require_safe
 def set_page(request: HttpRequest, pk: int) -> HttpResponse:
     """The versions as a timeline, and the items of one of them."""
     asked = get_set(request.user, pk)

@@ -9,7 +9,6 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from predictions import texts, training, trajectories
-from predictions.curation import golden_sets
 from predictions.diffs import word_diff
 from predictions.models import PredictionRun, PredictionSetItem, TextPrediction, TrainingJob
 from predictions.record import RECORDED, Entry, record
@@ -84,7 +83,6 @@ def item(request: HttpRequest, pk: int, key: str) -> HttpResponse:
     context |= {
         "question": rows[-1].item,
         "latest_answer": rows[-1].pk,
-        "golden_sets": golden_sets(job.project),
         "story": trajectories.tell(rows),
         "others": _other_jobs(request, job, key),
         "moments": [_moment(rows, number, against) for number in range(len(rows))] if show_all else None,

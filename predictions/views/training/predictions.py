@@ -11,7 +11,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from predictions import texts, training, trends
-from predictions.curation import golden_sets
 from predictions.models import PredictionRun, TextPrediction, TrainingJob
 from predictions.record import RECORDED, record
 from predictions.scoring import DEFINITIONS, SCORE_NAMES
@@ -33,7 +32,6 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     run = chosen(runs, request)
     context = {**frame(found, "predictions"), **_table(request, run), "runs": runs, "run": run}
     context["many_sets"] = len({each.set_version_id for each in runs}) > 1
-    context["golden_sets"] = golden_sets(found.project)
     context["follows"] = not request.GET.get("run") and not request.GET.get("epoch")
     if is_fragment(request):
         return render(request, "training/job.html#answers", context)
