@@ -216,7 +216,8 @@ def test_images_that_go_meanwhile_take_no_predictions(user, make_checkpoint, dat
     assert (job.status, job.done_count) == ("completed", 39)
 
 
-def test_cancelling_leaves_nothing_of_the_run(user, make_checkpoint, dataset) -> None:
+def test_cancelling_leaves_nothing_of_the_run(user, make_checkpoint, dataset, monkeypatch) -> None:
+    monkeypatch.setattr(runner, "SECONDS_PER_RUN", 0)  # one chunk of two
     job = dataset_job(user, make_checkpoint(task_type="detection"), dataset)
     runner.run_some(job.pk, lambda pk: None)
     assert PredictedObject.objects.exists()
