@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Exists, F, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -91,11 +91,11 @@ def others_wait(job: InferenceJob) -> bool:
 
 
 def workers_lost(job: InferenceJob) -> int:
-    """How many have died with a chunk of this job of which none is completed; 0 once one is."""
+    """How many have died with the same chunk of this job, of which none is completed; 0 once one is."""
     if job.chunks.filter(status=ChunkStatus.COMPLETED).exists():
         return 0
     lost = job.chunks.filter(status=ChunkStatus.RUNNING, heartbeat_at__lt=timezone.now() - STALE_AFTER)
-    return int(lost.aggregate(n=Sum("attempts", default=0))["n"])
+    return int(lost.aggregate(n=Max("attempts", default=0))["n"])
 
 
 class ClaimHeartbeat(Heartbeat):

@@ -108,7 +108,7 @@ def answers(
                 batch: list[_Prepared] = []
                 failed: list[_Prepared] = []
                 while len(batch) < plan.batch_size:
-                    for picture in islice(source, most_waiting - len(waiting)):
+                    for picture in islice(source, max(0, most_waiting - len(waiting))):
                         waiting.append(decoders.submit(_prepare, adapter, picture, most_pixels))
                     if not waiting:
                         break

@@ -48,6 +48,15 @@ def test_every_image_is_answered_once_in_batches(adapter: ShadesAdapter) -> None
     assert adapter.batches == [4, 4, 4, 3]
 
 
+def test_the_size_of_batches_may_change_on_the_way(adapter: ShadesAdapter) -> None:
+    class Shrinking(Pace):
+        def took(self, images: int, seconds: float) -> None:
+            self.plan = Plan(1, 2)
+
+    assert len(run(adapter, [picture()] * 30, Shrinking(Plan(8, 2)))) == 30
+    assert adapter.batches == [8, 8, *[1] * 14]
+
+
 def test_no_image_is_no_answer(adapter: ShadesAdapter) -> None:
     assert run(adapter, []) == []
 
