@@ -80,7 +80,9 @@ def _taken(job: InferenceJob, most: int, *, fresh: bool) -> list[InferenceChunk]
 
 
 def has_more(job: InferenceJob) -> bool:
-    return job.chunks.filter(status=ChunkStatus.PENDING).exists()
+    """Whether there are chunks that `take` would give."""
+    lost = Q(status=ChunkStatus.RUNNING, heartbeat_at__lt=timezone.now() - STALE_AFTER)
+    return job.chunks.filter(Q(status=ChunkStatus.PENDING) | lost).exists()
 
 
 def others_wait(job: InferenceJob) -> bool:
