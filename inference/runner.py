@@ -118,7 +118,8 @@ def _pictures(claim: Claim, pace: Pace, asked: dict[int, InferenceResult]) -> It
         rows = list(claim.job.results.filter(position__in=positions_of(chunks)).select_related("sample").order_by("position"))
         asked.update((row.position, row) for row in rows)  # fewer than positions where images went meanwhile
         yield from map(_picture, rows)
-        if time.monotonic() > until or claim.is_second_try or others_wait(claim.job):
+        is_last = chunks[-1].last + 1 >= claim.job.image_count
+        if is_last or claim.is_second_try or time.monotonic() > until or others_wait(claim.job):
             return
         chunks = take_fresh(claim.job, _chunks_at_once(pace.plan.rate))
         claim.chunks.extend(chunks)
@@ -215,6 +216,7 @@ def facts(job: InferenceJob, adapter: Adapter, plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@cache
 def versions() -> dict[str, str]:
     found = {"touchstone": configured.VERSION}
     for package in PACKAGES:
