@@ -10,7 +10,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from datasets.models import Dataset, Split
-from evaluation.metrics.columns import Floats, Ints, LabelColumns, Predictions, Scene, Truth
+from evaluation.metrics.columns import Floats, Ints, LabelColumns, Predictions, Scene, Skeletons, Truth
 from predictions.models import PredictionRun
 
 # The binary format's header: a signature of 11 bytes, flags and the length of an extension that nobody writes.
@@ -74,8 +74,8 @@ def _images(dataset: Dataset, split: Split | None, samples: Sequence[int] | None
     return list(found.order_by("pk").values_list("pk", "external_id", "width", "height", "split__name"))
 
 
-def read_truth(stage: Stage, dataset: Dataset, split: Split | None = None, *, masks: bool = False, keypoints: int = 0) -> Truth:
-    """The ground truth of the stage's images. `keypoints` is how many points an object has; 0: they are not read.
+def read_truth(stage: Stage, dataset: Dataset, split: Split | None = None, *, masks: bool = False) -> Truth:
+    """The ground truth of the stage's images; with keypoints where its scene has skeletons.
 
     An object without an area has that of its box. Objects without a box are whole-image labels and not read.
     """
@@ -90,23 +90,21 @@ def read_truth(stage: Stage, dataset: Dataset, split: Split | None = None, *, ma
         9,
     )
     kept = _kept(stage, columns)
-    ids = kept[0]
+    ids, categories = kept[0], stage.category_positions(kept[2])
     return Truth(
         ids=ids,
         images=stage.image_positions(kept[1]),
-        categories=stage.category_positions(kept[2]),
+        categories=categories,
         boxes=np.column_stack(kept[3:7]),
         areas=kept[7],
         crowds=kept[8] > 0,
         masks=_masks("datasets_annotation", ids) if masks else None,
-        keypoints=_keypoints("datasets_annotation", ids, keypoints) if keypoints else None,
+        keypoints=_keypoints("datasets_annotation", ids, categories, stage.scene.skeletons),
     )
 
 
-def read_predictions(
-    stage: Stage, run: PredictionRun, *, masks: bool = False, keypoints: int = 0, least_confidence: float = 0.0
-) -> Predictions:
-    """What the run claims of the stage's images, in file order."""
+def read_predictions(stage: Stage, run: PredictionRun, *, masks: bool = False, least_confidence: float = 0.0) -> Predictions:
+    """What the run claims of the stage's images, in file order; with keypoints where its scene has skeletons."""
     columns = _copied(
         "SELECT id, sample_id, category_id, score, x, y, width, height, coalesce(area, width * height)"
         " FROM predictions_predictedobject WHERE run_id = %s AND width IS NOT NULL AND score >= %s",
@@ -115,32 +113,17 @@ def read_predictions(
         9,
     )
     kept = _kept(stage, columns)
-    ids = kept[0]
+    ids, categories = kept[0], stage.category_positions(kept[2])
     return Predictions(
         ids=ids,
         images=stage.image_positions(kept[1]),
-        categories=stage.category_positions(kept[2]),
+        categories=categories,
         scores=kept[3],
         boxes=np.column_stack(kept[4:8]),
         masks=_masks("predictions_predictedobject", ids) if masks else None,
-        keypoints=_keypoints("predictions_predictedobject", ids, keypoints) if keypoints else None,
+        keypoints=_keypoints("predictions_predictedobject", ids, categories, stage.scene.skeletons),
         areas=kept[8],
     )
-
-
-def keypoint_names(dataset: Dataset) -> list[str]:
-    """Of the first category that has a skeleton; without names as many numbers as the objects have points. Empty: no keypoints."""
-    named = dataset.categories.exclude(keypoint_names=[]).order_by("position", "pk").values_list("keypoint_names", flat=True)
-    found = named.first()
-    if found:
-        return list(found)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT max(cardinality(a.keypoints)) FROM datasets_annotation a JOIN datasets_sample s ON s.id = a.sample_id"
-            " WHERE s.dataset_id = %s AND a.keypoints IS NOT NULL",
-            [dataset.pk],
-        )
-        return [str(number) for number in range((cursor.fetchone()[0] or 0) // 3)]
 
 
 def read_labels(
@@ -274,13 +257,17 @@ def _masks(table: str, ids: Ints) -> list[Any]:
     return [found.get(key) for key in ids.tolist()]
 
 
-def _keypoints(table: str, ids: Ints, points: int) -> Floats:
-    """[rows, points, 3]; nought where a row has none or another number of them."""
-    values = np.zeros((len(ids), points, 3))
-    place = {key: number for number, key in enumerate(ids.tolist())}
+def _keypoints(table: str, ids: Ints, categories: Ints, skeletons: Skeletons | None) -> Floats | None:
+    """[rows, points, 3]; nought where a row has none or another number of them than its category."""
+    if skeletons is None:
+        return None
+    values = np.zeros((len(ids), skeletons.sigmas.shape[1], 3))
+    rows = zip(ids.tolist(), skeletons.counts[categories].tolist(), strict=True)
+    places = {key: (number, points) for number, (key, points) in enumerate(rows)}
     for key, flat in _rows(f"SELECT id, keypoints FROM {table} WHERE id = ANY(%s) AND keypoints IS NOT NULL", ids):  # noqa: S608 - our names
+        number, points = places[key]
         if len(flat) == points * 3:
-            values[place[key]] = np.reshape(flat, (points, 3))
+            values[number, :points] = np.reshape(flat, (points, 3))
     return values
 
 

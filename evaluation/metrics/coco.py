@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from evaluation.metrics.columns import Floats, Ints, Predictions, Scene, Truth
-from evaluation.metrics.overlaps import as_rle, sigmas_for
+from evaluation.metrics.overlaps import as_rle
 
 IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+RECALLS = 101
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 
 
@@ -64,39 +65,98 @@ def figures(
     kind: str,
     protocol: CocoProtocol | None = None,
     slices: Mapping[str, Ints] | None = None,
-    sigmas: Sequence[float] | None = None,
 ) -> CocoFigures:
-    """`kind` is what is compared: `bbox`, `segm` or `keypoints` (with `sigmas`). `slices` names sets of images by position."""
-    import hotcoco
-
+    """`kind` is what is compared: `bbox`, `segm` or `keypoints`. `slices` names sets of images by position."""
     protocol = protocol or (
         CocoProtocol(areas=_without_small(AREAS), max_detections=(20,)) if kind == "keypoints" else CocoProtocol()
     )
-    true, claimed = (_keypoint_datasets if kind == "keypoints" else _datasets)(scene, truth, predictions, kind)
+    if kind == "keypoints":
+        parts = _evaluated_poses(scene, truth, predictions, protocol)
+    else:
+        every = np.arange(len(scene.category_names))
+        parts = [(every, _evaluated(*_datasets(scene, truth, predictions, kind), kind, protocol))]
+    precision, recall, scores = (
+        _joined([(categories, np.asarray(part.eval[name])) for categories, part in parts], name, scene, protocol)
+        for name in ("precision", "recall", "scores")
+    )
+    of_slices = _sliced(parts, slices or {}, truth, kind, protocol)
+    summary = _summary(kind, protocol, precision, recall)
+    return CocoFigures(summary, precision[..., -1], recall[..., -1], scores[..., -1], protocol, of_slices)
+
+
+def _evaluated_poses(scene: Scene, truth: Truth, predictions: Predictions, protocol: CocoProtocol) -> list[tuple[Ints, Any]]:
+    """The engine knows one list of sigmas: it is asked once for all categories that share theirs."""
+    assert scene.skeletons is not None
+    found = []
+    for categories, sigmas in scene.skeletons.alike():
+        datasets = _keypoint_datasets(scene, truth, predictions, categories, len(sigmas))
+        found.append((categories, _evaluated(*datasets, "keypoints", protocol, categories, sigmas)))
+    return found
+
+
+def _evaluated(
+    true: Any, claimed: Any, kind: str, protocol: CocoProtocol, categories: Ints | None = None, sigmas: Floats | None = None
+) -> Any:
+    import hotcoco
+
     evaluation = hotcoco.COCOeval(true, claimed, kind)
     parameters = evaluation.params
     parameters.iou_thrs = list(protocol.iou_thresholds)
     parameters.max_dets = list(protocol.max_detections)
     parameters.area_rng, parameters.area_rng_lbl = [list(area) for area in protocol.areas.values()], list(protocol.areas)
-    if kind == "keypoints" and truth.keypoints is not None:
-        parameters.kpt_oks_sigmas = list(sigmas or sigmas_for(truth.keypoints.shape[1]))
+    if categories is not None:
+        parameters.cat_ids = (categories + 1).tolist()
+    if sigmas is not None:
+        parameters.kpt_oks_sigmas = sigmas.tolist()
     evaluation.evaluate()
     evaluation.accumulate()
-    found: Any = evaluation.eval
-    precision, recall, scores = (np.asarray(found[name]) for name in ("precision", "recall", "scores"))
-    of_slices = _sliced(evaluation, slices or {})
-    summary = _summary(kind, protocol, precision, recall)
-    return CocoFigures(summary, precision[..., -1], recall[..., -1], scores[..., -1], protocol, of_slices)
+    return evaluation
 
 
-def _sliced(evaluation: Any, slices: Mapping[str, Ints]) -> dict[str, dict[str, float | None]]:
-    if not slices:
+def _joined(parts: Sequence[tuple[Ints, Floats]], name: str, scene: Scene, protocol: CocoProtocol) -> Floats:
+    """What the engine found for some categories each, along the axis of all; -1 for those that nobody asked it about."""
+    if len(parts) == 1 and len(parts[0][0]) == len(scene.category_names):
+        return parts[0][1]
+    recalls = [] if name == "recall" else [RECALLS]
+    sizes = (len(scene.category_names), len(protocol.areas), len(protocol.max_detections))
+    found = np.full((len(protocol.iou_thresholds), *recalls, *sizes), -1.0)
+    for categories, values in parts:
+        found[..., categories, :, :] = values
+    return found
+
+
+def _sliced(
+    parts: Sequence[tuple[Ints, Any]], slices: Mapping[str, Ints], truth: Truth, kind: str, protocol: CocoProtocol
+) -> dict[str, dict[str, float | None]]:
+    if not slices or not parts:
         return {}
-    found = evaluation.slice_by({name: (images + 1).tolist() for name, images in slices.items()})
+    asked = {name: (images + 1).tolist() for name, images in slices.items()}
+    told = [(categories, part.slice_by(asked)) for categories, part in parts]
     return {
-        name: {metric: value if value > -1 else None for metric, value in found[name].items() if isinstance(value, float)}
-        for name in slices
+        name: _weighted([(_defined(truth, kind, protocol, images, categories), of[name]) for categories, of in told])
+        for name, images in slices.items()
     }
+
+
+def _weighted(parts: Sequence[tuple[Mapping[str, int], Mapping[str, Any]]]) -> dict[str, float | None]:
+    """Means over the categories that are defined in each part as the mean over those of all parts."""
+    found: dict[str, float | None] = {}
+    for metric in (name for name, value in parts[0][1].items() if isinstance(value, float)):
+        known = [(counts.get(metric[2:], counts["all"]), of[metric]) for counts, of in parts if of[metric] > -1]
+        found[metric] = (
+            float(np.average([value for _, value in known], weights=[count for count, _ in known])) if known else None
+        )
+    return found
+
+
+def _defined(truth: Truth, kind: str, protocol: CocoProtocol, images: Ints, categories: Ints) -> dict[str, int]:
+    """How many of the categories have an object to be found in these images, by the area's first letter and in `all`."""
+    counted = ~truth.left_out(kind) & np.isin(truth.images, images) & np.isin(truth.categories, categories)
+    found = {}
+    for name, (low, high) in protocol.areas.items():
+        inside = counted & (truth.areas >= low) & (truth.areas <= high)
+        found[name if name == "all" else name[0]] = len(np.unique(truth.categories[inside]))
+    return found
 
 
 def _without_small(areas: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
@@ -129,7 +189,7 @@ def _datasets(scene: Scene, truth: Truth, predictions: Predictions, kind: str) -
     masks: list[Any] = [
         as_rle(each, scene.sizes[image]) for each, image in zip(predictions.masks or [], predictions.images, strict=False)
     ]
-    return true, _sized(true.load_res(rows, segmentation=masks if with_masks else None), predictions)
+    return true, _sized(true.load_res(rows, segmentation=masks if with_masks else None), predictions.areas)
 
 
 def _masks(scene: Scene, truth: Truth) -> list[Any]:
@@ -138,14 +198,15 @@ def _masks(scene: Scene, truth: Truth) -> list[Any]:
     return [as_rle(None, size) if each is None else each for each, size in zip(truth.masks or [], sizes, strict=True)]
 
 
-def _sized(claimed: Any, predictions: Predictions) -> Any:
+def _sized(claimed: Any, areas: Floats | None) -> Any:
     """The results under the areas that they come with; the engine takes those of the boxes otherwise."""
-    if predictions.areas is not None and len(predictions):
-        claimed.update_anns(ids=np.arange(1, len(predictions) + 1), area=predictions.areas)
+    if areas is not None and len(areas):
+        claimed.update_anns(ids=np.arange(1, len(areas) + 1), area=areas)
     return claimed
 
 
-def _keypoint_datasets(scene: Scene, truth: Truth, predictions: Predictions, kind: str) -> tuple[Any, Any]:
+def _keypoint_datasets(scene: Scene, truth: Truth, predictions: Predictions, categories: Ints, points: int) -> tuple[Any, Any]:
+    """Of these categories alone, which have so many points."""
     import hotcoco
 
     assert truth.keypoints is not None
@@ -158,23 +219,24 @@ def _keypoint_datasets(scene: Scene, truth: Truth, predictions: Predictions, kin
             "bbox": truth.boxes[place].tolist(),
             "area": float(truth.areas[place]),
             "iscrowd": int(truth.crowds[place]),
-            "keypoints": truth.keypoints[place].ravel().tolist(),
+            "keypoints": truth.keypoints[place, :points].ravel().tolist(),
             "num_keypoints": int((truth.keypoints[place, :, 2] > 0).sum()),
         }
-        for place in range(len(truth))
+        for place in np.flatnonzero(np.isin(truth.categories, categories)).tolist()
     ]
     true = hotcoco.COCO({"images": _images(scene), "categories": _categories(scene), "annotations": objects})
+    kept = np.flatnonzero(np.isin(predictions.categories, categories))
     claims = [
         {
             "image_id": int(predictions.images[place]) + 1,
             "category_id": int(predictions.categories[place]) + 1,
             "bbox": predictions.boxes[place].tolist(),
-            "keypoints": predictions.keypoints[place].ravel().tolist(),
+            "keypoints": predictions.keypoints[place, :points].ravel().tolist(),
             "score": float(predictions.scores[place]),
         }
-        for place in range(len(predictions))
+        for place in kept.tolist()
     ]
-    return true, _sized(true.load_res(claims), predictions)
+    return true, _sized(true.load_res(claims), None if predictions.areas is None else predictions.areas[kept])
 
 
 def _summary(kind: str, protocol: CocoProtocol, precision: Floats, recall: Floats) -> dict[str, float | None]:

@@ -1,7 +1,7 @@
 """Truth and predictions as columns, which is how metrics read them: one array per field, a row per object.
 
 Images and categories are positions (0, 1, ...), never ids of a file; images in order of their ids. Boxes are COCO xywh in pixels, masks COCO polygons or RLE of
-their image's size, keypoints x, y, visibility for each point.
+their image's size, keypoints x, y, visibility for each point, noughts where a category has fewer than others.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,38 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class Skeletons:
+    """Which points the poses of each category have, and how exactly people place them.
+
+    `sigmas` has the shape [categories, points], in the points' order, NaN past a category's last. Categories with the same of
+    `kinds` have the same points; poses of different points cannot be held against each other.
+    """
+
+    sigmas: Floats
+    kinds: Ints
+
+    @property
+    def counts(self) -> Ints:
+        """How many points each category has."""
+        return np.asarray((~np.isnan(self.sigmas)).sum(axis=1))
+
+    def alike(self) -> list[tuple[Ints, Floats]]:
+        """Categories that have the same sigmas, with those; categories without points are left out."""
+        found: dict[bytes, list[int]] = {}
+        for place in np.flatnonzero(self.counts):
+            found.setdefault(self.sigmas[place].tobytes(), []).append(int(place))
+        return [(np.array(places), self.sigmas[places[0], : self.counts[places[0]]]) for places in found.values()]
+
+
+@dataclass(frozen=True)
 class Scene:
-    """What truth and predictions refer to: image sizes (width, height in pixels, shape [images, 2]) and categories in order."""
+    """What truth and predictions refer to: image sizes (width, height in pixels, shape [images, 2]) and categories in order; of
+    poses also their skeletons.
+    """
 
     sizes: Ints
     category_names: Sequence[str]
+    skeletons: Skeletons | None = None
 
     @property
     def image_count(self) -> int:
