@@ -10,12 +10,12 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from datasets.models import Dataset, Split
+from evaluation.copying import copied_rows, copy_columns
 from evaluation.metrics.columns import Floats, Ints, LabelColumns, Predictions, Scene, Skeletons, Truth
 from predictions.models import PredictionRun
 
-# The binary format's header: a signature of 11 bytes, flags and the length of an extension that nobody writes.
-HEADER = 19
-TRAILER = 2
+# Columns of objects as they are read: three keys, six numbers.
+OBJECT = [np.int64] * 3 + [np.float64] * 6
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,13 @@ def read_truth(stage: Stage, dataset: Dataset, split: Split | None = None, *, ma
     An object without an area has that of its box. Objects without a box are whole-image labels and not read.
     """
     within = split.pk if split else None
-    columns = _copied(
+    columns = copy_columns(
         "SELECT a.id, a.sample_id, a.category_id, a.x, a.y, a.width, a.height,"
         " coalesce(a.area, a.width * a.height), a.is_crowd::int::float8"
         " FROM datasets_annotation a JOIN datasets_sample s ON s.id = a.sample_id"
         " WHERE s.dataset_id = %s AND (%s::bigint IS NULL OR s.split_id = %s) AND a.width IS NOT NULL",
         [dataset.pk, within, within],
-        3,
-        9,
+        OBJECT,
     )
     kept = _kept(stage, columns)
     ids, categories = kept[0], stage.category_positions(kept[2])
@@ -95,9 +94,9 @@ def read_truth(stage: Stage, dataset: Dataset, split: Split | None = None, *, ma
         ids=ids,
         images=stage.image_positions(kept[1]),
         categories=categories,
-        boxes=np.column_stack(kept[3:7]),
-        areas=kept[7],
-        crowds=kept[8] > 0,
+        boxes=_boxes(kept, 3),
+        areas=kept[3],
+        crowds=kept[4] > 0,
         masks=_masks("datasets_annotation", ids) if masks else None,
         keypoints=_keypoints("datasets_annotation", ids, categories, stage.scene.skeletons),
     )
@@ -105,12 +104,11 @@ def read_truth(stage: Stage, dataset: Dataset, split: Split | None = None, *, ma
 
 def read_predictions(stage: Stage, run: PredictionRun, *, masks: bool = False, least_confidence: float = 0.0) -> Predictions:
     """What the run claims of the stage's images, in file order; with keypoints where its scene has skeletons."""
-    columns = _copied(
+    columns = copy_columns(
         "SELECT id, sample_id, category_id, score, x, y, width, height, coalesce(area, width * height)"
         " FROM predictions_predictedobject WHERE run_id = %s AND width IS NOT NULL AND score >= %s",
         [run.pk, least_confidence],
-        3,
-        9,
+        OBJECT,
     )
     kept = _kept(stage, columns)
     ids, categories = kept[0], stage.category_positions(kept[2])
@@ -119,10 +117,10 @@ def read_predictions(stage: Stage, run: PredictionRun, *, masks: bool = False, l
         images=stage.image_positions(kept[1]),
         categories=categories,
         scores=kept[3],
-        boxes=np.column_stack(kept[4:8]),
+        boxes=_boxes(kept, 4),
         masks=_masks("predictions_predictedobject", ids) if masks else None,
         keypoints=_keypoints("predictions_predictedobject", ids, categories, stage.scene.skeletons),
-        areas=kept[8],
+        areas=kept[4],
     )
 
 
@@ -144,12 +142,11 @@ def read_labels(
 
 
 def _true_labels(stage: Stage, dataset: Dataset) -> tuple[Ints, int]:
-    columns = _copied(
+    columns = copy_columns(
         "SELECT a.id, a.sample_id, a.category_id FROM datasets_annotation a JOIN datasets_sample s ON s.id = a.sample_id"
         " WHERE s.dataset_id = %s AND a.width IS NULL",
         [dataset.pk],
-        3,
-        3,
+        OBJECT[:3],
     )
     _, samples, keys = _kept(stage, columns)
     images, categories = stage.image_positions(samples), stage.category_positions(keys)
@@ -161,11 +158,10 @@ def _true_labels(stage: Stage, dataset: Dataset) -> tuple[Ints, int]:
 
 
 def _first_choices(stage: Stage, run: PredictionRun) -> tuple[Ints, Floats]:
-    columns = _copied(
+    columns = copy_columns(
         "SELECT id, sample_id, category_id, score FROM predictions_predictedobject WHERE run_id = %s AND width IS NULL",
         [run.pk],
-        3,
-        4,
+        OBJECT[:4],
     )
     _, samples, keys, scores = _kept(stage, columns)
     images, categories = stage.image_positions(samples), stage.category_positions(keys)
@@ -201,10 +197,20 @@ def _positions(keys: Ints, wanted: Ints) -> Ints:
 
 
 def _kept(stage: Stage, columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Rows of the stage's images, in order of their keys."""
-    order = np.argsort(columns[0], kind="stable")
-    inside = order[np.isin(columns[1][order], stage.samples)]
-    return [column[inside] for column in columns]
+    """Rows of the stage's images, in order of their keys. Takes the columns out of the list: they may be hundreds of megabytes."""
+    keys, inside = columns[0], np.isin(columns[1], stage.samples)
+    if inside.all() and (keys[1:] > keys[:-1]).all():
+        return columns
+    order = np.argsort(keys, kind="stable")
+    order = order[inside[order]]
+    return [columns.pop(0)[order] for _ in range(len(columns))]
+
+
+def _boxes(columns: list[NDArray[Any]], first: int) -> Floats:
+    """Four columns as one table, which takes their place in memory."""
+    found = np.column_stack(columns[first : first + 4])
+    del columns[first : first + 4]
+    return found
 
 
 def _copied_arrays(query: str, parameters: Sequence[Any], length: int) -> tuple[Ints, Floats]:
@@ -212,42 +218,11 @@ def _copied_arrays(query: str, parameters: Sequence[Any], length: int) -> tuple[
     element = np.dtype([("size", ">i4"), ("value", ">f8")])
     fields: list[Any] = [("count", ">i2"), ("length0", ">i4"), ("value0", ">i8"), ("length1", ">i4"), ("head", "V20")]
     row = np.dtype([*fields, ("value1", element, (length,))])
-    with connection.cursor() as cursor, cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copying:
-        data = b"".join(bytes(block) for block in copying)
-    rows = np.frombuffer(data, row, (len(data) - HEADER - TRAILER) // row.itemsize, HEADER)
-    return rows["value0"].astype(np.int64), rows["value1"]["value"].astype(np.float64)
-
-
-def _copied(query: str, parameters: Sequence[Any], keys: int, count: int) -> list[NDArray[Any]]:
-    """The query's columns: `keys` of bigint first, then float8, none of them null."""
-    fields = [("count", ">i2")]
-    for number in range(count):
-        fields += [(f"length{number}", ">i4"), (f"value{number}", ">i8" if number < keys else ">f8")]
-    row = np.dtype(fields)
-    parts: list[list[NDArray[Any]]] = [[] for _ in range(count)]
-    with connection.cursor() as cursor, cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copying:
-        rest, skipped = b"", HEADER
-        blocks: list[bytes] = []
-        size = 0
-        for block in copying:
-            blocks.append(bytes(block))
-            size += len(block)
-            if size >= 16_000_000:
-                rest, skipped = _unpack(b"".join([rest, *blocks]), skipped, row, parts)
-                blocks, size = [], 0
-        _unpack(b"".join([rest, *blocks])[:-TRAILER], skipped, row, parts)
-    kinds = [np.int64] * keys + [np.float64] * (count - keys)
-    return [np.concatenate(part).astype(kind) if part else np.empty(0, kind) for part, kind in zip(parts, kinds, strict=True)]
-
-
-def _unpack(data: bytes, skipped: int, row: np.dtype[Any], parts: list[list[NDArray[Any]]]) -> tuple[bytes, int]:
-    """Whole rows into the parts; what is left of the last, and 0 since the header is gone."""
-    whole = (len(data) - skipped) // row.itemsize
-    rows = np.frombuffer(data, row, whole, skipped)
-    for number, part in enumerate(parts):
-        kind = np.int64 if row[f"value{number}"].kind == "i" else np.float64
-        part.append(rows[f"value{number}"].astype(kind))
-    return data[skipped + whole * row.itemsize :], 0
+    keys, values = [np.empty(0, np.int64)], [np.empty((0, length))]
+    for rows in copied_rows(query, parameters, row):
+        keys.append(rows["value0"].astype(np.int64))
+        values.append(rows["value1"]["value"].astype(np.float64))
+    return np.concatenate(keys), np.concatenate(values)
 
 
 def _masks(table: str, ids: Ints) -> list[Any]:

@@ -15,6 +15,7 @@ from evaluation.metrics.overlaps import as_rle
 
 IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 RECALLS = 101
+PREDICTIONS_AT_ONCE = 500_000
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 
 
@@ -70,33 +71,47 @@ def figures(
     protocol = protocol or (
         CocoProtocol(areas=_without_small(AREAS), max_detections=(20,)) if kind == "keypoints" else CocoProtocol()
     )
-    if kind == "keypoints":
-        parts = _evaluated_poses(scene, truth, predictions, protocol)
-    else:
-        every = np.arange(len(scene.category_names))
-        parts = [(every, _evaluated(*_datasets(scene, truth, predictions, kind), kind, protocol))]
-    precision, recall, scores = (
-        _joined([(categories, np.asarray(part.eval[name])) for categories, part in parts], name, scene, protocol)
-        for name in ("precision", "recall", "scores")
-    )
-    of_slices = _sliced(parts, slices or {}, truth, kind, protocol)
+    asked = {name: (images + 1).tolist() for name, images in (slices or {}).items()}
+    parts = []
+    for categories, sigmas in _portions(scene, predictions, kind):
+        mine = truth, predictions
+        if len(categories) < len(scene.category_names):
+            mine = truth.of_categories(categories), predictions.of_categories(categories)
+        true, claimed = _keypoint_datasets(scene, *mine, len(sigmas)) if sigmas is not None else _datasets(scene, *mine, kind)
+        parts.append(_evaluated(true, claimed, kind, protocol, categories, sigmas, asked))
+    precision, recall, scores = (_joined(parts, name, scene, protocol) for name in ("precision", "recall", "scores"))
+    of_slices = {
+        name: _weighted([(_defined(truth, kind, protocol, images, part.categories), part.slices[name]) for part in parts])
+        for name, images in (slices or {}).items()
+    }
     summary = _summary(kind, protocol, precision, recall)
     return CocoFigures(summary, precision[..., -1], recall[..., -1], scores[..., -1], protocol, of_slices)
 
 
-def _evaluated_poses(scene: Scene, truth: Truth, predictions: Predictions, protocol: CocoProtocol) -> list[tuple[Ints, Any]]:
-    """The engine knows one list of sigmas: it is asked once for all categories that share theirs."""
-    assert scene.skeletons is not None
-    found = []
-    for categories, sigmas in scene.skeletons.alike():
-        datasets = _keypoint_datasets(scene, truth, predictions, categories, len(sigmas))
-        found.append((categories, _evaluated(*datasets, "keypoints", protocol, categories, sigmas)))
-    return found
+def _portions(scene: Scene, predictions: Predictions, kind: str) -> list[tuple[Ints, Floats | None]]:
+    """Categories that the engine is asked about at once, with their sigmas: it knows one list of them, and takes some 200 bytes
+    for a prediction while it works. Categories do not touch each other.
+    """
+    if kind == "keypoints":
+        assert scene.skeletons is not None
+        return [*scene.skeletons.alike()]
+    counts = np.bincount(predictions.categories, minlength=len(scene.category_names))
+    portions = (np.cumsum(counts) - counts) // PREDICTIONS_AT_ONCE
+    return [(np.flatnonzero(portions == portion), None) for portion in np.unique(portions)]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What the engine found for some of the categories: its arrays, and its summary of each slice."""
+
+    categories: Ints
+    arrays: dict[str, Floats]
+    slices: dict[str, dict[str, Any]]
 
 
 def _evaluated(
-    true: Any, claimed: Any, kind: str, protocol: CocoProtocol, categories: Ints | None = None, sigmas: Floats | None = None
-) -> Any:
+    true: Any, claimed: Any, kind: str, protocol: CocoProtocol, categories: Ints, sigmas: Floats | None, slices: dict[str, Any]
+) -> _Part:
     import hotcoco
 
     evaluation = hotcoco.COCOeval(true, claimed, kind)
@@ -104,48 +119,33 @@ def _evaluated(
     parameters.iou_thrs = list(protocol.iou_thresholds)
     parameters.max_dets = list(protocol.max_detections)
     parameters.area_rng, parameters.area_rng_lbl = [list(area) for area in protocol.areas.values()], list(protocol.areas)
-    if categories is not None:
-        parameters.cat_ids = (categories + 1).tolist()
+    parameters.cat_ids = (categories + 1).tolist()
     if sigmas is not None:
         parameters.kpt_oks_sigmas = sigmas.tolist()
     evaluation.evaluate()
     evaluation.accumulate()
-    return evaluation
+    found: Any = evaluation.eval
+    arrays = {name: np.asarray(found[name]) for name in ("precision", "recall", "scores")}
+    return _Part(categories, arrays, evaluation.slice_by(slices) if slices else {})
 
 
-def _joined(parts: Sequence[tuple[Ints, Floats]], name: str, scene: Scene, protocol: CocoProtocol) -> Floats:
-    """What the engine found for some categories each, along the axis of all; -1 for those that nobody asked it about."""
-    if len(parts) == 1 and len(parts[0][0]) == len(scene.category_names):
-        return parts[0][1]
+def _joined(parts: Sequence[_Part], name: str, scene: Scene, protocol: CocoProtocol) -> Floats:
+    """Along the axis of all categories; -1 for those about which there was nothing to ask."""
     recalls = [] if name == "recall" else [RECALLS]
     sizes = (len(scene.category_names), len(protocol.areas), len(protocol.max_detections))
     found = np.full((len(protocol.iou_thresholds), *recalls, *sizes), -1.0)
-    for categories, values in parts:
-        found[..., categories, :, :] = values
+    for part in parts:
+        found[..., part.categories, :, :] = part.arrays[name]
     return found
-
-
-def _sliced(
-    parts: Sequence[tuple[Ints, Any]], slices: Mapping[str, Ints], truth: Truth, kind: str, protocol: CocoProtocol
-) -> dict[str, dict[str, float | None]]:
-    if not slices or not parts:
-        return {}
-    asked = {name: (images + 1).tolist() for name, images in slices.items()}
-    told = [(categories, part.slice_by(asked)) for categories, part in parts]
-    return {
-        name: _weighted([(_defined(truth, kind, protocol, images, categories), of[name]) for categories, of in told])
-        for name, images in slices.items()
-    }
 
 
 def _weighted(parts: Sequence[tuple[Mapping[str, int], Mapping[str, Any]]]) -> dict[str, float | None]:
     """Means over the categories that are defined in each part as the mean over those of all parts."""
     found: dict[str, float | None] = {}
-    for metric in (name for name, value in parts[0][1].items() if isinstance(value, float)):
+    for metric in (name for name, value in (parts[0][1] if parts else {}).items() if isinstance(value, float)):
         known = [(counts.get(metric[2:], counts["all"]), of[metric]) for counts, of in parts if of[metric] > -1]
-        found[metric] = (
-            float(np.average([value for _, value in known], weights=[count for count, _ in known])) if known else None
-        )
+        total = sum(count for count, _ in known)
+        found[metric] = sum(value * count for count, value in known) / total if known else None
     return found
 
 
@@ -205,8 +205,8 @@ def _sized(claimed: Any, areas: Floats | None) -> Any:
     return claimed
 
 
-def _keypoint_datasets(scene: Scene, truth: Truth, predictions: Predictions, categories: Ints, points: int) -> tuple[Any, Any]:
-    """Of these categories alone, which have so many points."""
+def _keypoint_datasets(scene: Scene, truth: Truth, predictions: Predictions, points: int) -> tuple[Any, Any]:
+    """Of categories that all have so many points."""
     import hotcoco
 
     assert truth.keypoints is not None
@@ -222,10 +222,9 @@ def _keypoint_datasets(scene: Scene, truth: Truth, predictions: Predictions, cat
             "keypoints": truth.keypoints[place, :points].ravel().tolist(),
             "num_keypoints": int((truth.keypoints[place, :, 2] > 0).sum()),
         }
-        for place in np.flatnonzero(np.isin(truth.categories, categories)).tolist()
+        for place in range(len(truth))
     ]
     true = hotcoco.COCO({"images": _images(scene), "categories": _categories(scene), "annotations": objects})
-    kept = np.flatnonzero(np.isin(predictions.categories, categories))
     claims = [
         {
             "image_id": int(predictions.images[place]) + 1,
@@ -234,9 +233,9 @@ def _keypoint_datasets(scene: Scene, truth: Truth, predictions: Predictions, cat
             "keypoints": predictions.keypoints[place, :points].ravel().tolist(),
             "score": float(predictions.scores[place]),
         }
-        for place in kept.tolist()
+        for place in range(len(predictions))
     ]
-    return true, _sized(true.load_res(claims), None if predictions.areas is None else predictions.areas[kept])
+    return true, _sized(true.load_res(claims), predictions.areas)
 
 
 def _summary(kind: str, protocol: CocoProtocol, precision: Floats, recall: Floats) -> dict[str, float | None]:

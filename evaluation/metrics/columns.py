@@ -5,8 +5,8 @@ their image's size, keypoints x, y, visibility for each point, noughts where a c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+
+def by_category(categories: Ints) -> Ints:
+    """Positions in order of their categories, of one category in their own order. Small numbers are sorted by counting."""
+    return np.argsort(categories.astype(np.uint16) if categories.max(initial=0) < 2**16 else categories, kind="stable")
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,24 @@ class Scene:
         return len(self.sizes)
 
 
+class Rows:
+    """Columns of the same length, of which some may be missing."""
+
+    categories: Ints
+
+    def of_categories(self, categories: Ints) -> Self:
+        """The rows of these categories."""
+        places = np.flatnonzero(np.isin(self.categories, categories))
+        columns = {name: values for name, values in vars(self).items() if values is not None}
+        return replace(self, **{name: _at(values, places) for name, values in columns.items()})  # type: ignore[type-var]
+
+
+def _at(values: Any, places: Ints) -> Any:
+    return values[places] if isinstance(values, np.ndarray) else [values[place] for place in places.tolist()]
+
+
 @dataclass(frozen=True)
-class Truth:
+class Truth(Rows):
     """Ground truth: `ids` are the annotations' keys; `boxes` has the shape [objects, 4], `keypoints` [objects, points, 3]."""
 
     ids: Ints
@@ -79,7 +100,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Predictions:
+class Predictions(Rows):
     """What a model claims, in the order of its file: equal scores keep it. Same shapes as of the truth.
 
     `areas` (pixels) are what sizes go by; None: those of the boxes.

@@ -179,7 +179,8 @@ def _errors(pairs: Pairs, same: Flags, crowd: Flags, threshold: float, object_of
 def _largest(pairs: Pairs, count: int) -> tuple[Floats, Ints]:
     """Each prediction's largest overlap among the pairs and the object it is with; 0 and -1 where it has none."""
     largest, objects = np.zeros(count), np.full(count, -1)
-    rising = pairs.at(np.argsort(pairs.overlaps, kind="stable"))
+    np.maximum.at(largest, pairs.predictions, pairs.overlaps)
+    best = pairs.where(pairs.overlaps == largest[pairs.predictions])
     # Of several values for one place the last stays.
-    largest[rising.predictions], objects[rising.predictions] = rising.overlaps, rising.objects
+    objects[best.predictions] = best.objects
     return largest, objects

@@ -8,9 +8,9 @@ import numpy as np
 
 from evaluation.metrics.coco import CocoFigures, CocoProtocol
 from evaluation.metrics.coco import figures as coco_figures
-from evaluation.metrics.columns import Flags, Floats, Ints, Predictions, Scene, Truth
+from evaluation.metrics.columns import Flags, Floats, Ints, Predictions, Scene, Truth, by_category
 from evaluation.metrics.intervals import counted_figures, jackknife, left_out_groups, resampled
-from evaluation.metrics.match_table import Counts, Curve, MatchTable, curve, thinned
+from evaluation.metrics.match_table import Counts, Curve, MatchTable, curve, curves, thinned
 from evaluation.metrics.matches import ErrorType, match
 from evaluation.metrics.outcome import ImageColumns, Outcome, Slices
 from evaluation.metrics.protocols import Protocol, average_precisions, coco_area
@@ -51,8 +51,7 @@ def judge(
     protocol, slices = protocol or ObjectProtocol(), slices or Slices()
     kind = KINDS[task_type]
     figures = coco_figures(scene, truth, predictions, kind, protocol.coco, _parts(scene, predictions, kind))
-    matches = match(scene, truth, predictions, kind, protocol.match_iou)
-    table = MatchTable.of(image_ids, truth, predictions, matches, kind)
+    table = MatchTable.of(image_ids, truth, predictions, match(scene, truth, predictions, kind, protocol.match_iou), kind)
     whole = curve(table)
     confidence = protocol.confidence if protocol.confidence is not None else _best_confidence(whole)
     classes = len(scene.category_names)
@@ -187,9 +186,8 @@ def _per_class(
     crowds = np.bincount(truth.categories[truth.left_out(kind)], minlength=len(scene.category_names))
     claims = np.bincount(table.prediction_categories, minlength=len(scene.category_names))
     found = []
-    for place, name in enumerate(scene.category_names):
+    for (place, name), best in zip(enumerate(scene.category_names), curves(table, len(scene.category_names)), strict=True):
         objects = int(counts.true_positives[place] + counts.missed[place])
-        best = curve(table, place)
         found.append(
             {
                 "name": name,
@@ -292,7 +290,7 @@ def _average_precision(table: MatchTable, claims: Flags, objects: Flags, classes
     there = np.bincount(table.object_categories[objects], minlength=classes)
     places = np.flatnonzero(claims)
     categories = table.prediction_categories[places]
-    order = np.argsort(categories, kind="stable")
+    order = by_category(categories)
     hits = table.object_of[places[order]] >= 0
     bounds = np.searchsorted(categories[order], np.arange(classes + 1))
     values = [coco_area(hits[bounds[one] : bounds[one + 1]], int(there[one])) for one in np.flatnonzero(there)]

@@ -80,6 +80,20 @@ def test_the_protocol_of_our_own_agrees_with_the_engine(case: tuple[Scene, Truth
     assert means == pytest.approx(engine, abs=1e-9)
 
 
+@given(case=scenes())
+@settings(max_examples=30, deadline=None)
+def test_figures_are_the_same_where_the_engine_is_asked_in_portions(case: tuple[Scene, Truth, Predictions]) -> None:
+    halves = {"first": np.arange(0, case[0].image_count, 2)}
+    whole = coco.figures(*case, "bbox", slices=halves)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(coco, "PREDICTIONS_AT_ONCE", 3)
+        parts = coco.figures(*case, "bbox", slices=halves)
+    assert (parts.precision == whole.precision).all() and (parts.recall == whole.recall).all()
+    assert parts.summary == whole.summary
+    for name, value in whole.slices["first"].items():
+        assert parts.slices["first"][name] == (None if value is None else pytest.approx(value, abs=1e-12))
+
+
 def test_more_than_a_hundred_predictions_of_a_class_are_cut() -> None:
     scene = Scene(np.array([[200, 200]]), ["cat"])
     box = np.array([[10.0, 10, 50, 50]])
