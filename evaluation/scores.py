@@ -14,7 +14,8 @@ from django.db.models.functions import Cast, Coalesce
 
 from datasets.models import Annotation, Sample
 from evaluation.copying import copy_columns
-from evaluation.matching import Floats, Ints, Objects, image_exact_match, image_f1
+from evaluation.matching import Objects, image_exact_match, image_f1
+from evaluation.metrics.columns import Floats, Ints
 from predictions.models import ImageOutcome, PredictedObject, PredictionRun, PredictionSetItem, TextPrediction
 from predictions.scoring import DEFINITIONS, SCORE_NAMES
 
