@@ -42,10 +42,9 @@ class LongListAdmin(ReadOnlyAdmin):
 # --- Test runs ---------------------------------------------------------------------------------------------------------
 @admin.register(TestRun)
 class TestRunAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "project", "dataset", "split", "task_type", "protocol_name", "status", "figure", "images", "created_by",
-                    "created_at"]  # fmt: skip
+    list_display = ["__str__", "dataset", "split", "task_type", "status", "figure", "images", "created_by", "created_at"]
     list_filter = ["status", "task_type", "protocol_name"]
-    list_select_related = ["project", "dataset", "split", "created_by"]
+    list_select_related = ["dataset", "split", "created_by"]
     search_fields = ["name", "project__name", "dataset__name", "prediction_run__name", "training_job__job_id"]
     fields = ["name", "project", "dataset", "split", "set_version", "prediction_run", "checkpoint", "training_job", "task_type",
               "status", "error", "protocol", "metrics", "undefined", "warnings", "images", "correct_images", "inference_time_ms",

@@ -64,7 +64,12 @@ def _sigmas_in_words(sigmas: Any) -> str:
     shared: dict[tuple[float, ...], list[str]] = {}
     for name, values in sigmas.items():
         shared.setdefault(tuple(values), []).append(name)
-    return "; ".join(f"{some(sorted(names))}: {_one_class(values)}" for values, names in shared.items())
+    return "; ".join(f"{_classes_in_words(names)}: {_one_class(values)}" for values, names in shared.items())
+
+
+def _classes_in_words(names: list[str]) -> str:
+    told = some(sorted(names))
+    return f"{told} ({len(names)} classes)" if told.endswith("…") else told
 
 
 def _one_class(values: Sequence[float]) -> str:

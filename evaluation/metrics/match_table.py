@@ -2,6 +2,7 @@
 
 import io
 import json
+from bisect import bisect_right
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
@@ -28,7 +29,8 @@ class MatchTable:
 
     `object_of` is an object's position here or -1, `found_by` a prediction's. `left_out` objects (crowds) and `ignored` predictions
     (that met only those) count neither way. `across_*` are the pairs of different categories that overlap enough to be confused.
-    `images` are positions in `image_ids`, categories positions in the run's class names.
+    `images` are positions in `image_ids`, categories positions in the run's class names. Of a stored table whole numbers are as
+    narrow as they fit: nothing is widened that is looked at once.
     """
 
     image_ids: Ints
@@ -93,17 +95,17 @@ class MatchTable:
     def from_bytes(cls, stored: bytes) -> "MatchTable":
         if stored.startswith(ARCHIVE):
             with np.load(io.BytesIO(stored), allow_pickle=False) as found:
-                return cls(**{field.name: _wide(found[field.name]) for field in fields(cls)})
+                return cls(**{field.name: found[field.name] for field in fields(cls)})
         start = ALIGNED + int.from_bytes(stored[:ALIGNED], "little")
         columns: dict[str, Any] = {}
         for name, kind, count in json.loads(stored[ALIGNED:start]):
             values = np.frombuffer(stored, kind, count, _aligned(start))
-            columns[name], start = _wide(values), _aligned(start) + values.nbytes
+            columns[name], start = values, _aligned(start) + values.nbytes
         return cls(**_whole(**columns))
 
     def count_above(self, confidence: float) -> int:
         """How many predictions reach the confidence: they are the first ones."""
-        return int(np.searchsorted(-self.scores, -confidence, "right"))
+        return bisect_right(self.scores, -confidence, key=lambda score: -score)
 
     def counts(self, confidence: float, categories: int) -> "Counts":
         """True and false positives and misses of each category above a confidence."""
@@ -265,7 +267,8 @@ def _stands_on_another(errors: Ints) -> Flags:
 
 def _whole(errors: Ints, found_by: Ints, overlaps: Floats, nearest: Ints, **others: Any) -> dict[str, Any]:
     """All columns, from those that are stored, two of them in part only."""
-    object_of, all_overlaps, all_nearest = np.full(len(errors), -1), np.zeros(len(errors)), np.full(len(errors), -1)
+    nothing = np.full(len(errors), -1, np.int32)
+    object_of, all_overlaps, all_nearest = nothing, np.zeros(len(errors)), nothing.copy()
     found = np.flatnonzero(found_by >= 0)
     object_of[found_by[found]], all_overlaps[found_by[found]] = found, overlaps
     all_nearest[_stands_on_another(errors)] = nearest
@@ -280,7 +283,3 @@ def _narrow(values: NDArray[Any]) -> NDArray[Any]:
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     kinds = (np.int8, np.int16, np.int32)
     return values.astype(next((kind for kind in kinds if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max), np.int64))
-
-
-def _wide(values: NDArray[Any]) -> NDArray[Any]:
-    return values.astype(np.int64) if values.dtype.kind == "i" else values

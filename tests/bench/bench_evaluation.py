@@ -114,7 +114,6 @@ def answers() -> None:
         aim = 150 if "cell" in label else 100
         print(f"{label:<46} {1000 * stage.median_seconds(call, REQUESTS):7.1f} ms (aim: {aim})", flush=True)
 
-
     fresh = [float(stage.process("-c", FRESH, key, address, "operating-point/?confidence=0.3")) for _ in range(5)]
     print(f"{'operating point, the first of a process':<46} {1000 * statistics.median(fresh):7.1f} ms (aim: 100)", flush=True)
 
