@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from evaluation import statistics
-from evaluation.matching import Floats, Ints
+from evaluation.metrics.columns import Floats, Ints
 from evaluation.pairing import Pairing, pair
 from evaluation.scores import CONFIDENCE, CUSTOM, METRICS, Metric, custom_names, metric_of
 from evaluation.statistics import EQUAL_WITHIN, SIGNIFICANCE, Bootstrap, Interval, Progress

@@ -1,6 +1,6 @@
 """The work of a test run: read, judge, write."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,21 +16,17 @@ from datasets.runner import Heartbeat, JobCancelled
 from evaluation import stored_matches
 from evaluation.metrics import JUDGES
 from evaluation.metrics.columns import Floats, Ints, Predictions, Truth
-from evaluation.metrics.objects import KINDS
+from evaluation.metrics.objects import KINDS, some
 from evaluation.metrics.outcome import Outcome, Slices
-from evaluation.metrics.overlaps import COCO_SIGMAS, UNMEASURED_SIGMA
 from evaluation.metrics.slicing import slices_of
 from evaluation.models import TestImageResult, TestMatches, TestRun
-from evaluation.reading import Stage, keypoint_names, read_labels, read_predictions, read_stage, read_truth
-from evaluation.rules import label_protocol, object_protocol
+from evaluation.reading import Stage, read_labels, read_predictions, read_stage, read_truth
+from evaluation.rules import RulesRefused, label_protocol, object_protocol
+from evaluation.skeletons import UNMEASURED_SIGMA, point_names, sigmas_of, skeletons_of, unmeasured
 from evaluation.test_runs import take_predictions
 from inference.models import InferenceResult
 from predictions.models import PredictionRun
 
-PERSON_POINTS = [
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
-    "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-]  # fmt: skip
 # The columns of an image's outcome as they are copied, and their types.
 FIELDS = {
     "test_run_id": "int8", "sample_id": "int8", "true_categories": "int4[]", "predicted_categories": "int4[]", "errors": "int2[]",
@@ -42,12 +38,13 @@ STEPS = 4
 
 @dataclass(frozen=True)
 class Material:
-    """All that a test run reads."""
+    """All that a test run reads. `rules` are those of its protocol, with what only the dataset could tell."""
 
     stage: Stage
     arguments: dict[str, Any]
     times: Floats
     warnings: list[str]
+    rules: dict[str, Any]
 
 
 def work_on(test_run: TestRun, heartbeat: Heartbeat) -> None:
@@ -83,9 +80,13 @@ def read(test_run: TestRun, run: PredictionRun) -> Material:
         raise ImportRefused("There are no images to test on.", remedy="Import ground truth, then try again.")
     times = _times(test_run, run, stage)
     if test_run.task_type in KINDS:
-        arguments, warnings = _objects(test_run, run, stage)
-        objects = arguments["truth"].images[~arguments["truth"].crowds]
-        return Material(stage, arguments | {"slices": _slices(stage, tagged, objects)}, times, warnings)
+        stage, told = with_skeletons(test_run, stage)
+        truth, predictions = object_columns(test_run, run, stage)
+        arguments = {
+            "truth": truth, "predictions": predictions, "image_ids": stage.samples, "protocol": object_protocol(rules),
+            "slices": _slices(stage, tagged, truth.images[~truth.crowds]),
+        }  # fmt: skip
+        return Material(stage, arguments, times, _told_of_objects(test_run, stage, truth, predictions, told), rules | told)
     stage, columns, several = read_labels(stage, test_run.dataset, run, rules["class_mapping"])
     arguments = {
         "columns": columns,
@@ -94,7 +95,7 @@ def read(test_run: TestRun, run: PredictionRun) -> Material:
         "protocol": label_protocol(rules),
         "slices": _slices(stage, tagged),
     }
-    return Material(stage, arguments, times, [])
+    return Material(stage, arguments, times, [], rules)
 
 
 def _tagged_samples(test_run: TestRun) -> dict[int, list[str]] | None:
@@ -115,52 +116,57 @@ def _slices(stage: Stage, tagged: dict[int, list[str]] | None, object_images: In
     return slices_of(stage.scene, stage.splits, object_images, tags)
 
 
-def _objects(test_run: TestRun, run: PredictionRun, stage: Stage) -> tuple[dict[str, Any], list[str]]:
-    truth, predictions, names = object_columns(test_run, run, stage)
-    sigmas, warnings = point_sigmas(test_run, names)
-    if test_run.task_type == "segmentation":
-        warnings += _without_masks(truth, predictions)
-    arguments = {
-        "truth": truth, "predictions": predictions, "image_ids": stage.samples,
-        "protocol": object_protocol(test_run.protocol, sigmas),
-    }  # fmt: skip
-    return arguments, warnings
-
-
-def object_columns(test_run: TestRun, run: PredictionRun, stage: Stage) -> tuple[Truth, Predictions, list[str]]:
-    """Truth, predictions, and the names of a pose's points."""
-    names = keypoint_names(test_run.dataset) if test_run.task_type == "pose" else []
-    if test_run.task_type == "pose" and not names:
-        raise ImportRefused("The ground truth has no keypoints.", remedy="Test it as detection instead.")
-    parts: dict[str, Any] = {"masks": test_run.task_type == "segmentation", "keypoints": len(names)}
-    truth = read_truth(stage, test_run.dataset, test_run.split, **parts)
-    predictions = read_predictions(stage, run, least_confidence=test_run.protocol["least_confidence"], **parts)
-    return truth, predictions, names
-
-
-def point_sigmas(test_run: TestRun, names: Sequence[str]) -> tuple[tuple[float, ...] | None, list[str]]:
-    """The protocol's own, COCO's where the points are those of its person, else one value for all, which is said."""
+def with_skeletons(test_run: TestRun, stage: Stage) -> tuple[Stage, dict[str, Any]]:
+    """The stage with the points of poses, and the rule that their sigmas come to; as it is for other tasks."""
     if test_run.task_type != "pose":
-        return None, []
-    given = test_run.protocol["sigmas"]
-    if given:
-        if len(given) != len(names):
-            raise ImportRefused(
-                f"The protocol has {len(given)} sigmas for {len(names)} keypoints.", remedy="Give one for each."
-            )
-        return tuple(given), []
-    plain = [name.strip().lower().replace(" ", "_").replace("-", "_") for name in names]
-    if plain == PERSON_POINTS or (plain == [str(n) for n in range(17)] and _is_person(test_run)):
-        return tuple(COCO_SIGMAS.tolist()), []
-    said = (
-        f"Nobody has told how exactly people place these {len(names)} keypoints: all have the sigma {UNMEASURED_SIGMA:.4f}. "
-        "OKS of other sigmas is another figure; the rule `sigmas` sets them."
-    )
-    return (UNMEASURED_SIGMA,) * len(names), [said]
+        return stage, {}
+    try:
+        points = point_names(test_run.dataset, test_run.protocol["class_mapping"])
+        sigmas = sigmas_of(points, test_run.protocol["sigmas"])
+    except RulesRefused as refused:
+        raise ImportRefused(str(refused), remedy=f"Make a new test run with another rule `{refused.field}`.") from None
+    if not points:
+        raise ImportRefused("The ground truth has no keypoints.", remedy="Test it as detection instead.")
+    skeletons = skeletons_of(stage.scene.category_names, points, sigmas)
+    return replace(stage, scene=replace(stage.scene, skeletons=skeletons)), {"sigmas": sigmas}
 
 
-def _is_person(test_run: TestRun) -> bool:
-    return list(test_run.dataset.categories.values_list("name", flat=True)) == ["person"]
+def object_columns(test_run: TestRun, run: PredictionRun, stage: Stage) -> tuple[Truth, Predictions]:
+    masks = test_run.task_type == "segmentation"
+    truth = read_truth(stage, test_run.dataset, test_run.split, masks=masks)
+    least = test_run.protocol["least_confidence"]
+    return truth, read_predictions(stage, run, masks=masks, least_confidence=least)
+
+
+def _told_of_objects(
+    test_run: TestRun, stage: Stage, truth: Truth, predictions: Predictions, rules: dict[str, Any]
+) -> list[str]:
+    if test_run.task_type == "segmentation":
+        return _without_masks(truth, predictions)
+    if test_run.task_type == "pose":
+        return [*_unmeasured(stage, truth, rules["sigmas"]), *_without_points(predictions)]
+    return []
+
+
+def _unmeasured(stage: Stage, truth: Truth, sigmas: dict[str, list[float]]) -> list[str]:
+    present = {stage.scene.category_names[place] for place in np.unique(truth.categories).tolist()}
+    names = [name for name in unmeasured(sigmas) if name in present]
+    if not names:
+        return []
+    return [
+        f"Nobody has told how exactly people place the keypoints of {some(names)}: all have the sigma {UNMEASURED_SIGMA:.4f}. "
+        "OKS of other sigmas is another figure; the rule `sigmas` sets them, by class."
+    ]
+
+
+def _without_points(predictions: Predictions) -> list[str]:
+    assert predictions.keypoints is not None
+    missing = int((~predictions.keypoints.any(axis=(1, 2))).sum())
+    if not missing:
+        return []
+    return [
+        f"{missing:,} predictions do not have as many keypoints as their class: they count as points at the image's corner."
+    ]
 
 
 def _without_masks(truth: Truth, predictions: Predictions) -> list[str]:
@@ -210,6 +216,7 @@ def _fields(material: Material, outcome: Outcome) -> dict[str, Any]:
         "primary_metric_name": outcome.primary,
         "primary_metric_value": outcome.metrics[outcome.primary],
         "overall_loss": outcome.loss,
+        "protocol": material.rules,
         "metrics": outcome.metrics,
         "intervals": outcome.intervals,
         "replicates": outcome.replicates,

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from evaluation.metrics.columns import Flags, Floats, Ints, Predictions, Scene, Truth
+from evaluation.metrics.matches import match
 
 IOU = 0.5
 
@@ -28,76 +27,39 @@ class Objects:
     def __len__(self) -> int:
         return len(self.images)
 
-    def where(self, kept: npt.NDArray[np.bool_]) -> "Objects":
+    def where(self, kept: Flags) -> "Objects":
         return Objects(self.images[kept], self.categories[kept], self.boxes[kept], self.marks[kept])
 
 
 def image_f1(images: Ints, truth: Objects, predicted: Objects, iou: float = IOU) -> Floats:
     """F1 of each image (2 TP / (2 TP + FP + FN)), in the order of `images`, which are sorted.
 
-    Predictions by falling score each take the free object of their class and image that they overlap most, if by `iou` or more.
-    What meets only a crowd counts neither for nor against, as in COCO. 1 where nothing is there and nothing was said.
+    The matches are those of test runs, class by class. 1 where nothing is there and nothing was said.
     """
-    crowds = truth.marks > 0
-    hits, ignored = _match(truth, crowds, predicted, iou)
-    found = _per_image(images, predicted.images[hits])
-    said = _per_image(images, predicted.images) - _per_image(images, predicted.images[ignored])
-    there = _per_image(images, truth.images[~crowds])
+    found = match(Scene(np.empty((0, 2), np.int64), []), *_by_image_and_category(truth, predicted), "bbox", iou)
+    hits = _per_image(images, predicted.images[found.object_of >= 0])
+    said = _per_image(images, predicted.images[~found.ignored])
+    there = _per_image(images, truth.images[truth.marks == 0])
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(said + there > 0, 2 * found / (said + there), 1.0)
+        return np.where(said + there > 0, 2 * hits / (said + there), 1.0)
 
 
 def _per_image(images: Ints, keys: Ints) -> Ints:
     return np.bincount(np.searchsorted(images, keys), minlength=len(images)).astype(np.int64)
 
 
-def _match(truth: Objects, crowds: npt.NDArray[np.bool_], predicted: Objects, iou: float) -> tuple[Ints, Ints]:
-    """Positions of predictions that found an object, and of those that met only a crowd."""
-    left, right = _same_group(truth, predicted)
-    overlaps = _overlaps(predicted.boxes[left], truth.boxes[right], crowds[right])
-    near = overlaps >= iou
-    left, right, overlaps = left[near], right[near], overlaps[near]
-    # By falling score, then file order; for one prediction objects before crowds, then the most overlapped.
-    order = np.lexsort((-overlaps, crowds[right], left, -predicted.marks[left]))
-    hits, ignored, done, taken = [], [], set(), set()
-    for said, real, is_crowd in zip(left[order].tolist(), right[order].tolist(), crowds[right][order].tolist(), strict=True):
-        if said in done or real in taken:
-            continue
-        done.add(said)
-        if is_crowd:
-            ignored.append(said)
-        else:
-            taken.add(real)
-            hits.append(said)
-    return np.array(hits, np.int64), np.array(ignored, np.int64)
-
-
-def _same_group(truth: Objects, predicted: Objects) -> tuple[Ints, Ints]:
-    """All pairs (prediction, object) of one image and class, as two arrays of positions."""
+def _by_image_and_category(truth: Objects, predicted: Objects) -> tuple[Truth, Predictions]:
+    """As the matches of test runs read them. What is of one image and class stands as an image of its own."""
     images = np.unique(np.concatenate([truth.images, predicted.images]))
     categories = np.unique(np.concatenate([truth.categories, predicted.categories]))
 
-    def group(objects: Objects) -> Ints:
-        rows, columns = np.searchsorted(images, objects.images), np.searchsorted(categories, objects.categories)
-        return (rows * len(categories) + columns).astype(np.int64)
+    def columns(objects: Objects) -> dict[str, Any]:
+        groups = np.searchsorted(images, objects.images) * len(categories) + np.searchsorted(categories, objects.categories)
+        nothing = np.zeros(len(objects), np.int64)
+        return {"ids": np.arange(len(objects)), "images": groups, "categories": nothing, "boxes": objects.boxes}
 
-    real, said = group(truth), group(predicted)
-    order = np.argsort(real, kind="stable")
-    starts, ends = np.searchsorted(real[order], said, "left"), np.searchsorted(real[order], said, "right")
-    counts = ends - starts
-    left = np.repeat(np.arange(len(said)), counts)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return left, order[np.repeat(starts, counts) + within]
-
-
-def _overlaps(said: Floats, real: Floats, crowds: npt.NDArray[np.bool_]) -> Floats:
-    """Intersection over union, row by row; over the prediction's own area where the object is a crowd."""
-    low, high = np.maximum(said[:, :2], real[:, :2]), np.minimum(said[:, :2] + said[:, 2:], real[:, :2] + real[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1)
-    area, area_there = np.prod(said[:, 2:], axis=1), np.prod(real[:, 2:], axis=1)
-    union = np.where(crowds, area, area + area_there - shared)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(union > 0, shared / union, 0.0)
+    real = Truth(areas=truth.boxes[:, 2:].prod(axis=1), crowds=truth.marks > 0, **columns(truth))
+    return real, Predictions(scores=predicted.marks, **columns(predicted))
 
 
 def image_exact_match(images: Ints, truth: Objects, predicted: Objects) -> Floats:

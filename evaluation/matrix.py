@@ -9,7 +9,7 @@ from django.db.models import Case, F, FloatField, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
-from evaluation.matching import Floats, Ints
+from evaluation.metrics.columns import Floats, Ints
 from evaluation.scores import CONFIDENCE, CUSTOM, read_columns, scores_of
 from predictions.models import PredictionRun, PredictionSetItem, TextPrediction
 

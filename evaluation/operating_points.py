@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.metrics.columns import Ints
-from evaluation.metrics.match_table import Counts, MatchTable, curve
+from evaluation.metrics.match_table import Counts, Curve, MatchTable, curves
 from evaluation.metrics.matches import ErrorType
 from evaluation.models import TestRun
 from evaluation.stored_matches import confidence_of, tables
@@ -81,11 +81,10 @@ def best_by_class(test_run: TestRun, table: MatchTable) -> list[tuple[float | No
     known = test_run.per_class_metrics
     if known and "best_confidence" in known[0]:
         return [(each["best_confidence"], each["best_f1"]) for each in known]
-    return [_best_of_class(table, place) for place in range(len(test_run.class_names))]
+    return [_best(found) for found in curves(table, len(test_run.class_names))]
 
 
-def _best_of_class(table: MatchTable, place: int) -> tuple[float | None, float | None]:
-    found = curve(table, place)
+def _best(found: Curve) -> tuple[float | None, float | None]:
     return (None, None) if found.best is None else (float(found.confidences[found.best]), float(found.f1[found.best]))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.matching import Floats, Ints, align
+from evaluation.matching import align
+from evaluation.metrics.columns import Floats, Ints
 from evaluation.scores import CONFIDENCE, METRICS, Metric, Scores, metric_of, scores_of
 from predictions.models import PredictionRun
 

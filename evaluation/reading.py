@@ -10,12 +10,12 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from datasets.models import Dataset, Split
-from evaluation.metrics.columns import Floats, Ints, LabelColumns, Predictions, Scene, Truth
+from evaluation.copying import copied_rows, copy_columns
+from evaluation.metrics.columns import Floats, Ints, LabelColumns, Predictions, Scene, Skeletons, Truth
 from predictions.models import PredictionRun
 
-# The binary format's header: a signature of 11 bytes, flags and the length of an extension that nobody writes.
-HEADER = 19
-TRAILER = 2
+# Columns of objects as they are read: three keys, six numbers.
+OBJECT = [np.int64] * 3 + [np.float64] * 6
 
 
 @dataclass(frozen=True)
@@ -74,73 +74,54 @@ def _images(dataset: Dataset, split: Split | None, samples: Sequence[int] | None
     return list(found.order_by("pk").values_list("pk", "external_id", "width", "height", "split__name"))
 
 
-def read_truth(stage: Stage, dataset: Dataset, split: Split | None = None, *, masks: bool = False, keypoints: int = 0) -> Truth:
-    """The ground truth of the stage's images. `keypoints` is how many points an object has; 0: they are not read.
+def read_truth(stage: Stage, dataset: Dataset, split: Split | None = None, *, masks: bool = False) -> Truth:
+    """The ground truth of the stage's images; with keypoints where its scene has skeletons.
 
     An object without an area has that of its box. Objects without a box are whole-image labels and not read.
     """
     within = split.pk if split else None
-    columns = _copied(
+    columns = copy_columns(
         "SELECT a.id, a.sample_id, a.category_id, a.x, a.y, a.width, a.height,"
         " coalesce(a.area, a.width * a.height), a.is_crowd::int::float8"
         " FROM datasets_annotation a JOIN datasets_sample s ON s.id = a.sample_id"
         " WHERE s.dataset_id = %s AND (%s::bigint IS NULL OR s.split_id = %s) AND a.width IS NOT NULL",
         [dataset.pk, within, within],
-        3,
-        9,
+        OBJECT,
     )
     kept = _kept(stage, columns)
-    ids = kept[0]
+    ids, categories = kept[0], stage.category_positions(kept[2])
     return Truth(
         ids=ids,
         images=stage.image_positions(kept[1]),
-        categories=stage.category_positions(kept[2]),
-        boxes=np.column_stack(kept[3:7]),
-        areas=kept[7],
-        crowds=kept[8] > 0,
+        categories=categories,
+        boxes=_boxes(kept, 3),
+        areas=kept[3],
+        crowds=kept[4] > 0,
         masks=_masks("datasets_annotation", ids) if masks else None,
-        keypoints=_keypoints("datasets_annotation", ids, keypoints) if keypoints else None,
+        keypoints=_keypoints("datasets_annotation", ids, categories, stage.scene.skeletons),
     )
 
 
-def read_predictions(
-    stage: Stage, run: PredictionRun, *, masks: bool = False, keypoints: int = 0, least_confidence: float = 0.0
-) -> Predictions:
-    """What the run claims of the stage's images, in file order."""
-    columns = _copied(
+def read_predictions(stage: Stage, run: PredictionRun, *, masks: bool = False, least_confidence: float = 0.0) -> Predictions:
+    """What the run claims of the stage's images, in file order; with keypoints where its scene has skeletons."""
+    columns = copy_columns(
         "SELECT id, sample_id, category_id, score, x, y, width, height, coalesce(area, width * height)"
         " FROM predictions_predictedobject WHERE run_id = %s AND width IS NOT NULL AND score >= %s",
         [run.pk, least_confidence],
-        3,
-        9,
+        OBJECT,
     )
     kept = _kept(stage, columns)
-    ids = kept[0]
+    ids, categories = kept[0], stage.category_positions(kept[2])
     return Predictions(
         ids=ids,
         images=stage.image_positions(kept[1]),
-        categories=stage.category_positions(kept[2]),
+        categories=categories,
         scores=kept[3],
-        boxes=np.column_stack(kept[4:8]),
+        boxes=_boxes(kept, 4),
         masks=_masks("predictions_predictedobject", ids) if masks else None,
-        keypoints=_keypoints("predictions_predictedobject", ids, keypoints) if keypoints else None,
-        areas=kept[8],
+        keypoints=_keypoints("predictions_predictedobject", ids, categories, stage.scene.skeletons),
+        areas=kept[4],
     )
-
-
-def keypoint_names(dataset: Dataset) -> list[str]:
-    """Of the first category that has a skeleton; without names as many numbers as the objects have points. Empty: no keypoints."""
-    named = dataset.categories.exclude(keypoint_names=[]).order_by("position", "pk").values_list("keypoint_names", flat=True)
-    found = named.first()
-    if found:
-        return list(found)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT max(cardinality(a.keypoints)) FROM datasets_annotation a JOIN datasets_sample s ON s.id = a.sample_id"
-            " WHERE s.dataset_id = %s AND a.keypoints IS NOT NULL",
-            [dataset.pk],
-        )
-        return [str(number) for number in range((cursor.fetchone()[0] or 0) // 3)]
 
 
 def read_labels(
@@ -161,12 +142,11 @@ def read_labels(
 
 
 def _true_labels(stage: Stage, dataset: Dataset) -> tuple[Ints, int]:
-    columns = _copied(
+    columns = copy_columns(
         "SELECT a.id, a.sample_id, a.category_id FROM datasets_annotation a JOIN datasets_sample s ON s.id = a.sample_id"
         " WHERE s.dataset_id = %s AND a.width IS NULL",
         [dataset.pk],
-        3,
-        3,
+        OBJECT[:3],
     )
     _, samples, keys = _kept(stage, columns)
     images, categories = stage.image_positions(samples), stage.category_positions(keys)
@@ -178,11 +158,10 @@ def _true_labels(stage: Stage, dataset: Dataset) -> tuple[Ints, int]:
 
 
 def _first_choices(stage: Stage, run: PredictionRun) -> tuple[Ints, Floats]:
-    columns = _copied(
+    columns = copy_columns(
         "SELECT id, sample_id, category_id, score FROM predictions_predictedobject WHERE run_id = %s AND width IS NULL",
         [run.pk],
-        3,
-        4,
+        OBJECT[:4],
     )
     _, samples, keys, scores = _kept(stage, columns)
     images, categories = stage.image_positions(samples), stage.category_positions(keys)
@@ -218,10 +197,20 @@ def _positions(keys: Ints, wanted: Ints) -> Ints:
 
 
 def _kept(stage: Stage, columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Rows of the stage's images, in order of their keys."""
-    order = np.argsort(columns[0], kind="stable")
-    inside = order[np.isin(columns[1][order], stage.samples)]
-    return [column[inside] for column in columns]
+    """Rows of the stage's images, in order of their keys. Takes the columns out of the list: they may be hundreds of megabytes."""
+    keys, inside = columns[0], np.isin(columns[1], stage.samples)
+    if inside.all() and (keys[1:] > keys[:-1]).all():
+        return columns
+    order = np.argsort(keys, kind="stable")
+    order = order[inside[order]]
+    return [columns.pop(0)[order] for _ in range(len(columns))]
+
+
+def _boxes(columns: list[NDArray[Any]], first: int) -> Floats:
+    """Four columns as one table, which takes their place in memory."""
+    found = np.column_stack(columns[first : first + 4])
+    del columns[first : first + 4]
+    return found
 
 
 def _copied_arrays(query: str, parameters: Sequence[Any], length: int) -> tuple[Ints, Floats]:
@@ -229,42 +218,11 @@ def _copied_arrays(query: str, parameters: Sequence[Any], length: int) -> tuple[
     element = np.dtype([("size", ">i4"), ("value", ">f8")])
     fields: list[Any] = [("count", ">i2"), ("length0", ">i4"), ("value0", ">i8"), ("length1", ">i4"), ("head", "V20")]
     row = np.dtype([*fields, ("value1", element, (length,))])
-    with connection.cursor() as cursor, cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copying:
-        data = b"".join(bytes(block) for block in copying)
-    rows = np.frombuffer(data, row, (len(data) - HEADER - TRAILER) // row.itemsize, HEADER)
-    return rows["value0"].astype(np.int64), rows["value1"]["value"].astype(np.float64)
-
-
-def _copied(query: str, parameters: Sequence[Any], keys: int, count: int) -> list[NDArray[Any]]:
-    """The query's columns: `keys` of bigint first, then float8, none of them null."""
-    fields = [("count", ">i2")]
-    for number in range(count):
-        fields += [(f"length{number}", ">i4"), (f"value{number}", ">i8" if number < keys else ">f8")]
-    row = np.dtype(fields)
-    parts: list[list[NDArray[Any]]] = [[] for _ in range(count)]
-    with connection.cursor() as cursor, cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)", parameters) as copying:
-        rest, skipped = b"", HEADER
-        blocks: list[bytes] = []
-        size = 0
-        for block in copying:
-            blocks.append(bytes(block))
-            size += len(block)
-            if size >= 16_000_000:
-                rest, skipped = _unpack(b"".join([rest, *blocks]), skipped, row, parts)
-                blocks, size = [], 0
-        _unpack(b"".join([rest, *blocks])[:-TRAILER], skipped, row, parts)
-    kinds = [np.int64] * keys + [np.float64] * (count - keys)
-    return [np.concatenate(part).astype(kind) if part else np.empty(0, kind) for part, kind in zip(parts, kinds, strict=True)]
-
-
-def _unpack(data: bytes, skipped: int, row: np.dtype[Any], parts: list[list[NDArray[Any]]]) -> tuple[bytes, int]:
-    """Whole rows into the parts; what is left of the last, and 0 since the header is gone."""
-    whole = (len(data) - skipped) // row.itemsize
-    rows = np.frombuffer(data, row, whole, skipped)
-    for number, part in enumerate(parts):
-        kind = np.int64 if row[f"value{number}"].kind == "i" else np.float64
-        part.append(rows[f"value{number}"].astype(kind))
-    return data[skipped + whole * row.itemsize :], 0
+    keys, values = [np.empty(0, np.int64)], [np.empty((0, length))]
+    for rows in copied_rows(query, parameters, row):
+        keys.append(rows["value0"].astype(np.int64))
+        values.append(rows["value1"]["value"].astype(np.float64))
+    return np.concatenate(keys), np.concatenate(values)
 
 
 def _masks(table: str, ids: Ints) -> list[Any]:
@@ -274,13 +232,17 @@ def _masks(table: str, ids: Ints) -> list[Any]:
     return [found.get(key) for key in ids.tolist()]
 
 
-def _keypoints(table: str, ids: Ints, points: int) -> Floats:
-    """[rows, points, 3]; nought where a row has none or another number of them."""
-    values = np.zeros((len(ids), points, 3))
-    place = {key: number for number, key in enumerate(ids.tolist())}
+def _keypoints(table: str, ids: Ints, categories: Ints, skeletons: Skeletons | None) -> Floats | None:
+    """[rows, points, 3]; nought where a row has none or another number of them than its category."""
+    if skeletons is None:
+        return None
+    values = np.zeros((len(ids), skeletons.sigmas.shape[1], 3))
+    rows = zip(ids.tolist(), skeletons.counts[categories].tolist(), strict=True)
+    places = {key: (number, points) for number, (key, points) in enumerate(rows)}
     for key, flat in _rows(f"SELECT id, keypoints FROM {table} WHERE id = ANY(%s) AND keypoints IS NOT NULL", ids):  # noqa: S608 - our names
+        number, points = places[key]
         if len(flat) == points * 3:
-            values[place[key]] = np.reshape(flat, (points, 3))
+            values[number, :points] = np.reshape(flat, (points, 3))
     return values
 
 

@@ -1,13 +1,13 @@
 """The same predictions under other protocols, and which of their rules moved the number. Made when first asked for, then kept."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
 from datasets.models import JobStatus
-from evaluation.judging import object_columns, point_sigmas, snapshot
+from evaluation.judging import object_columns, snapshot, with_skeletons
 from evaluation.metrics.objects import KINDS
 from evaluation.metrics.protocols import PROTOCOLS, reconcile
 from evaluation.models import TestRun
@@ -62,9 +62,9 @@ def make(test_run: TestRun) -> dict[str, Any]:
         if test_run.set_version is not None:
             samples = list(test_run.set_version.items.exclude(sample=None).values_list("sample", flat=True))
         stage = read_stage(test_run.dataset, test_run.split, samples, test_run.protocol["class_mapping"])
-        truth, predictions, names = object_columns(test_run, run, stage)
-        sigmas, _ = point_sigmas(test_run, names)
-    start, *others = (replace(protocol, sigmas=sigmas) for protocol in PROTOCOLS.values())
+        stage, _ = with_skeletons(test_run, stage)
+        truth, predictions = object_columns(test_run, run, stage)
+    start, *others = PROTOCOLS.values()
     found = {}
     for other in others:
         steps = reconcile(stage.scene, truth, predictions, KINDS[test_run.task_type], start, other)

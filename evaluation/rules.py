@@ -59,12 +59,11 @@ def _defaults(task_type: str, name: str) -> dict[str, Any]:
     }
 
 
-def object_protocol(rules: Mapping[str, Any], sigmas: tuple[float, ...] | None) -> ObjectProtocol:
-    """`sigmas` are what the skeleton comes to where the rules give none."""
+def object_protocol(rules: Mapping[str, Any]) -> ObjectProtocol:
     areas = {name: (float(low), float(high)) for name, (low, high) in rules["areas"].items()}
     coco = CocoProtocol(tuple(rules["iou_thresholds"]), areas, tuple(rules["max_detections"]))
     named = None if rules["name"] == "coco" else PROTOCOLS[rules["name"]]
-    return ObjectProtocol(rules["match_iou"], rules["confidence"], coco, named, sigmas)
+    return ObjectProtocol(rules["match_iou"], rules["confidence"], coco, named)
 
 
 def label_protocol(rules: Mapping[str, Any]) -> LabelProtocol:
@@ -121,9 +120,13 @@ def _mapping(key: str, value: Any) -> None:
 
 
 def _sigmas(key: str, value: Any) -> None:
-    fits = isinstance(value, list) and value and all(_is_number(one) and 0 < one <= 10 for one in value)
-    if value is not None and not fits:
-        raise RulesRefused(key, "A number above 0 for each keypoint, in order.")
+    """Whether there are as many as points is seen where these are known."""
+    lists = list(value.values()) if isinstance(value, dict) else [value]
+    fits = all(isinstance(one, list) and one and all(_is_number(sigma) and 0 < sigma <= 10 for sigma in one) for one in lists)
+    if value is not None and not (fits and lists):
+        raise RulesRefused(
+            key, 'A number above 0 for each keypoint, in order; for all classes, or by class, such as {"dog": [0.03, 0.05]}.'
+        )
 
 
 def _crowds(key: str, value: Any) -> None:

@@ -9,20 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from django.db import connection
 from django.db.models import Case, F, FloatField, QuerySet, Value, When
 from django.db.models.functions import Cast, Coalesce
 
 from datasets.models import Annotation, Sample
-from evaluation.matching import Floats, Ints, Objects, image_exact_match, image_f1
+from evaluation.copying import copy_columns
+from evaluation.matching import Objects, image_exact_match, image_f1
+from evaluation.metrics.columns import Floats, Ints
 from predictions.models import ImageOutcome, PredictedObject, PredictionRun, PredictionSetItem, TextPrediction
 from predictions.scoring import DEFINITIONS, SCORE_NAMES
 
 CUSTOM = "custom:"
 # As the pages of images draw predictions unless told otherwise.
 CONFIDENCE = 0.25
-# Of a binary COPY, before its first row.
-HEADER_BYTES = 19
 
 
 @dataclass(frozen=True)
@@ -172,14 +171,7 @@ def _objects(rows: "QuerySet[Any]", last: F | Case) -> Objects:
 
 
 def read_columns(rows: "QuerySet[Any]", *columns: str | F | Case | Cast) -> Floats:
-    """The columns of all rows as one table of numbers, NaN for NULL, in no order: by binary COPY, in which every row is as long
-    as the next, so that half a million of them are read without one Python object each."""
+    """The columns of all rows as one table of numbers, NaN for NULL, in no order."""
     numbers = [Coalesce(Cast(column, FloatField()), Value(np.nan), output_field=FloatField()) for column in columns]
     sql, parameters = rows.order_by().values_list(*numbers).query.sql_with_params()
-    # COPY takes no parameters: they are written into it, quoted by the driver.
-    statement = connection.ops.compose_sql(f"COPY ({sql}) TO STDOUT (FORMAT BINARY)", parameters)  # type: ignore[attr-defined]
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        stream = b"".join(copy)
-    row = np.dtype([("count", ">i2"), *((f"{place}", [("size", ">i4"), ("value", ">f8")]) for place in range(len(columns)))])
-    found = np.frombuffer(stream, row, count=(len(stream) - HEADER_BYTES) // row.itemsize, offset=HEADER_BYTES)
-    return np.stack([found[f"{place}"]["value"].astype(np.float64) for place in range(len(columns))], axis=1)
+    return np.stack(copy_columns(sql, parameters, [np.float64] * len(columns)), axis=1)

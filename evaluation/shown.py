@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from datasets.models import Category, Sample
-from evaluation.matching import Ints
+from evaluation.metrics.columns import Ints
 from evaluation.pairing import Pairing
 from evaluation.scores import Metric
 from evaluation.statistics import EQUAL_WITHIN

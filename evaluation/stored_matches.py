@@ -12,7 +12,7 @@ from psycopg import Cursor
 
 from datasets.models import JobStatus
 from evaluation.metrics.columns import Ints
-from evaluation.metrics.match_table import Counts, MatchTable, curve
+from evaluation.metrics.match_table import Counts, MatchTable, curve, curves
 from evaluation.metrics.matches import ErrorType
 from evaluation.models import TestMatches, TestRun
 
@@ -174,7 +174,7 @@ def check_completed(test_run: TestRun) -> None:
 def thresholds(test_run: TestRun) -> dict[str, Any]:
     """The confidence at which F1 is best, of all classes together and of each; None where a class has no object or no prediction."""
     table = tables.get(test_run)
-    every = [curve(table), *(curve(table, place) for place in range(len(test_run.class_names)))]
+    every = [curve(table), *curves(table, len(test_run.class_names))]
     told = [
         {"confidence": None, "f1": None}
         if one.best is None

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 
 from accounts.models import Project
 from datasets import task_types
@@ -59,6 +60,16 @@ class NewTestForm(forms.Form):
         help_text="Less sure predictions are left out. Average precision wants them.",
     )
 
+    sigmas = forms.CharField(
+        required=False,
+        strip=True,
+        max_length=100_000,
+        label="Sigmas of keypoints",
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "placeholder": "dog: 0.03, 0.03, 0.05"}),
+        help_text="Poses: how exactly people place each keypoint, in order; for all classes, or a line for each. "
+        "Empty: COCO's for its person, else the same for all.",
+    )
+
     def __init__(self, project: Project, data: Any = None, **kwargs: Any) -> None:
         super().__init__(data, **kwargs)
         runs = (
@@ -82,6 +93,13 @@ class NewTestForm(forms.Form):
         self.fields["task_type"].choices = [("", "What the dataset is for"), *task_types.choices()]  # type: ignore[attr-defined]
         self.fields["protocol"].choices = names  # type: ignore[attr-defined]
 
+    def clean_sigmas(self) -> list[float] | dict[str, list[float]] | None:
+        """Numbers for all classes, or by class; None where nothing is said."""
+        try:
+            return _sigmas(self.cleaned_data["sigmas"])
+        except ValueError:
+            raise ValidationError("Write numbers, or on each line a class, a colon and its numbers.") from None
+
     def clean(self) -> dict[str, Any]:
         found: dict[str, Any] = super().clean() or {}
         run, checkpoint, split = (found.get(name) for name in ("run", "checkpoint", "split"))
@@ -99,6 +117,7 @@ class NewTestForm(forms.Form):
         """With the rules that differ from the protocol's own."""
         is_objects = task_type != LABELS
         names = ("match_iou", "confidence", "least_confidence") if is_objects else ("least_confidence",)
+        names = (*names, "sigmas") if task_type == "pose" else names
         rules = {name: found[name] for name in names if found.get(name) is not None}
         protocol = found["protocol"] if found["protocol"] in protocol_names(task_type) else ""
         return Asked(
@@ -109,3 +128,19 @@ class NewTestForm(forms.Form):
             rules=rules,
             task_type=task_type,
         )
+
+
+def _sigmas(text: str) -> list[float] | dict[str, list[float]] | None:
+    """Raises ValueError."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) == 1 and ":" not in text:
+        return _numbers(text)
+    # A class's name may hold colons, its numbers do not.
+    parts = [line.rpartition(":") for line in lines]
+    if not all(name.strip() for name, _, _ in parts):
+        raise ValueError
+    return {name.strip(): _numbers(values) for name, _, values in parts} or None
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.replace(",", " ").split()]

@@ -1,9 +1,12 @@
 """The rules of a test run in words, and how its images were prepared."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evaluation.metrics.objects import some
 from evaluation.models import TestRun
+from evaluation.skeletons import COCO_SIGMAS
 
 PROTOCOL_NAMES = {"coco": "COCO", "ultralytics": "Ultralytics", "voc": "Pascal VOC", "classification": "Classification"}
 KINDS = {"bbox": "boxes", "segm": "masks", "keypoints": "keypoints (OKS)"}
@@ -50,8 +53,29 @@ def _of_objects(rules: dict[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     if rules.get("sigmas"):
-        found.append(("Sigmas", ", ".join(f"{sigma:g}" for sigma in rules["sigmas"])))
+        found.append(("Sigmas of keypoints", _sigmas_in_words(rules["sigmas"])))
     return found
+
+
+def _sigmas_in_words(sigmas: Any) -> str:
+    """Classes that share theirs together; before a run has ended they stand as they were asked for."""
+    if isinstance(sigmas, list):
+        return _one_class(sigmas)
+    shared: dict[tuple[float, ...], list[str]] = {}
+    for name, values in sigmas.items():
+        shared.setdefault(tuple(values), []).append(name)
+    return "; ".join(f"{_classes_in_words(names)}: {_one_class(values)}" for values, names in shared.items())
+
+
+def _classes_in_words(names: list[str]) -> str:
+    told = some(sorted(names))
+    return f"{told} ({len(names)} classes)" if told.endswith("…") else told
+
+
+def _one_class(values: Sequence[float]) -> str:
+    if list(values) == COCO_SIGMAS:
+        return "COCO's own"
+    return f"{values[0]:.3g} for each" if len(set(values)) == 1 else ", ".join(f"{value:g}" for value in values)
 
 
 def _area_in_words(low: float, high: float) -> str:

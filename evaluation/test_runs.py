@@ -12,6 +12,7 @@ from datasets.importers.problems import ImportRefused
 from datasets.models import Dataset, JobStatus, Split
 from evaluation.models import TestImageResult, TestMatches, TestRun
 from evaluation.rules import RulesRefused, rules_for
+from evaluation.skeletons import point_names, sigmas_of
 from inference.models import InferenceJob
 from predictions.models import Checkpoint, PredictionRun, PredictionSetVersion, SetKind
 
@@ -82,6 +83,8 @@ def _make(user: User | None, dataset: Dataset, split: Split | None, asked: Asked
         _check_set(dataset, asked.set_version)
     try:
         rules = rules_for(task_type, asked.protocol, asked.rules)
+        if rules.get("sigmas"):
+            sigmas_of(point_names(dataset, rules["class_mapping"]), rules["sigmas"])
     except RulesRefused as refused:
         raise TestRefused(str(refused), f"rules.{refused.field}" if refused.field != "protocol" else "protocol") from None
     return TestRun.objects.create(

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from evaluation.metrics.columns import Floats, Ints, Predictions, Scene, Truth
-from evaluation.metrics.overlaps import as_rle, sigmas_for
+from evaluation.metrics.overlaps import as_rle
 
 IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+RECALLS = 101
+PREDICTIONS_AT_ONCE = 500_000
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 
 
@@ -64,39 +66,97 @@ def figures(
     kind: str,
     protocol: CocoProtocol | None = None,
     slices: Mapping[str, Ints] | None = None,
-    sigmas: Sequence[float] | None = None,
 ) -> CocoFigures:
-    """`kind` is what is compared: `bbox`, `segm` or `keypoints` (with `sigmas`). `slices` names sets of images by position."""
-    import hotcoco
-
+    """`kind` is what is compared: `bbox`, `segm` or `keypoints`. `slices` names sets of images by position."""
     protocol = protocol or (
         CocoProtocol(areas=_without_small(AREAS), max_detections=(20,)) if kind == "keypoints" else CocoProtocol()
     )
-    true, claimed = (_keypoint_datasets if kind == "keypoints" else _datasets)(scene, truth, predictions, kind)
+    asked = {name: (images + 1).tolist() for name, images in (slices or {}).items()}
+    parts = []
+    for categories, sigmas in _portions(scene, predictions, kind):
+        mine = truth, predictions
+        if len(categories) < len(scene.category_names):
+            mine = truth.of_categories(categories), predictions.of_categories(categories)
+        true, claimed = _keypoint_datasets(scene, *mine, len(sigmas)) if sigmas is not None else _datasets(scene, *mine, kind)
+        parts.append(_evaluated(true, claimed, kind, protocol, categories, sigmas, asked))
+    precision, recall, scores = (_joined(parts, name, scene, protocol) for name in ("precision", "recall", "scores"))
+    of_slices = {
+        name: _weighted([(_defined(truth, kind, protocol, images, part.categories), part.slices[name]) for part in parts])
+        for name, images in (slices or {}).items()
+    }
+    summary = _summary(kind, protocol, precision, recall)
+    return CocoFigures(summary, precision[..., -1], recall[..., -1], scores[..., -1], protocol, of_slices)
+
+
+def _portions(scene: Scene, predictions: Predictions, kind: str) -> list[tuple[Ints, Floats | None]]:
+    """Categories that the engine is asked about at once, with their sigmas: it knows one list of them, and takes some 200 bytes
+    for a prediction while it works. Categories do not touch each other.
+    """
+    if kind == "keypoints":
+        assert scene.skeletons is not None
+        return [*scene.skeletons.alike()]
+    counts = np.bincount(predictions.categories, minlength=len(scene.category_names))
+    portions = (np.cumsum(counts) - counts) // PREDICTIONS_AT_ONCE
+    return [(np.flatnonzero(portions == portion), None) for portion in np.unique(portions)]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What the engine found for some of the categories: its arrays, and its summary of each slice."""
+
+    categories: Ints
+    arrays: dict[str, Floats]
+    slices: dict[str, dict[str, Any]]
+
+
+def _evaluated(
+    true: Any, claimed: Any, kind: str, protocol: CocoProtocol, categories: Ints, sigmas: Floats | None, slices: dict[str, Any]
+) -> _Part:
+    import hotcoco
+
     evaluation = hotcoco.COCOeval(true, claimed, kind)
     parameters = evaluation.params
     parameters.iou_thrs = list(protocol.iou_thresholds)
     parameters.max_dets = list(protocol.max_detections)
     parameters.area_rng, parameters.area_rng_lbl = [list(area) for area in protocol.areas.values()], list(protocol.areas)
-    if kind == "keypoints" and truth.keypoints is not None:
-        parameters.kpt_oks_sigmas = list(sigmas or sigmas_for(truth.keypoints.shape[1]))
+    parameters.cat_ids = (categories + 1).tolist()
+    if sigmas is not None:
+        parameters.kpt_oks_sigmas = sigmas.tolist()
     evaluation.evaluate()
     evaluation.accumulate()
     found: Any = evaluation.eval
-    precision, recall, scores = (np.asarray(found[name]) for name in ("precision", "recall", "scores"))
-    of_slices = _sliced(evaluation, slices or {})
-    summary = _summary(kind, protocol, precision, recall)
-    return CocoFigures(summary, precision[..., -1], recall[..., -1], scores[..., -1], protocol, of_slices)
+    arrays = {name: np.asarray(found[name]) for name in ("precision", "recall", "scores")}
+    return _Part(categories, arrays, evaluation.slice_by(slices) if slices else {})
 
 
-def _sliced(evaluation: Any, slices: Mapping[str, Ints]) -> dict[str, dict[str, float | None]]:
-    if not slices:
-        return {}
-    found = evaluation.slice_by({name: (images + 1).tolist() for name, images in slices.items()})
-    return {
-        name: {metric: value if value > -1 else None for metric, value in found[name].items() if isinstance(value, float)}
-        for name in slices
-    }
+def _joined(parts: Sequence[_Part], name: str, scene: Scene, protocol: CocoProtocol) -> Floats:
+    """Along the axis of all categories; -1 for those about which there was nothing to ask."""
+    recalls = [] if name == "recall" else [RECALLS]
+    sizes = (len(scene.category_names), len(protocol.areas), len(protocol.max_detections))
+    found = np.full((len(protocol.iou_thresholds), *recalls, *sizes), -1.0)
+    for part in parts:
+        found[..., part.categories, :, :] = part.arrays[name]
+    return found
+
+
+def _weighted(parts: Sequence[tuple[Mapping[str, int], Mapping[str, Any]]]) -> dict[str, float | None]:
+    """Means over the categories that are defined in each part as the mean over those of all parts."""
+    found: dict[str, float | None] = {}
+    for metric in (name for name, value in (parts[0][1] if parts else {}).items() if isinstance(value, float)):
+        known = [(counts.get(metric[2:], counts["all"]), of[metric]) for counts, of in parts if of[metric] > -1]
+        total = sum(count for count, _ in known)
+        found[metric] = sum(value * count for count, value in known) / total if known else None
+    return found
+
+
+def _defined(truth: Truth, kind: str, protocol: CocoProtocol, images: Ints, categories: Ints) -> dict[str, int]:
+    """How many of the categories have an object to be found in these images, by the area's first letter and in `all`."""
+    counted = ~truth.left_out(kind) & np.isin(truth.images, images) & np.isin(truth.categories, categories)
+    found = {}
+    for name, (low, high) in protocol.areas.items():
+        inside = counted & (truth.areas >= low) & (truth.areas <= high)
+        found[name if name == "all" else name[0]] = len(np.unique(truth.categories[inside]))
+    return found
 
 
 def _without_small(areas: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
@@ -129,7 +189,7 @@ def _datasets(scene: Scene, truth: Truth, predictions: Predictions, kind: str) -
     masks: list[Any] = [
         as_rle(each, scene.sizes[image]) for each, image in zip(predictions.masks or [], predictions.images, strict=False)
     ]
-    return true, _sized(true.load_res(rows, segmentation=masks if with_masks else None), predictions)
+    return true, _sized(true.load_res(rows, segmentation=masks if with_masks else None), predictions.areas)
 
 
 def _masks(scene: Scene, truth: Truth) -> list[Any]:
@@ -138,14 +198,15 @@ def _masks(scene: Scene, truth: Truth) -> list[Any]:
     return [as_rle(None, size) if each is None else each for each, size in zip(truth.masks or [], sizes, strict=True)]
 
 
-def _sized(claimed: Any, predictions: Predictions) -> Any:
+def _sized(claimed: Any, areas: Floats | None) -> Any:
     """The results under the areas that they come with; the engine takes those of the boxes otherwise."""
-    if predictions.areas is not None and len(predictions):
-        claimed.update_anns(ids=np.arange(1, len(predictions) + 1), area=predictions.areas)
+    if areas is not None and len(areas):
+        claimed.update_anns(ids=np.arange(1, len(areas) + 1), area=areas)
     return claimed
 
 
-def _keypoint_datasets(scene: Scene, truth: Truth, predictions: Predictions, kind: str) -> tuple[Any, Any]:
+def _keypoint_datasets(scene: Scene, truth: Truth, predictions: Predictions, points: int) -> tuple[Any, Any]:
+    """Of categories that all have so many points."""
     import hotcoco
 
     assert truth.keypoints is not None
@@ -158,7 +219,7 @@ def _keypoint_datasets(scene: Scene, truth: Truth, predictions: Predictions, kin
             "bbox": truth.boxes[place].tolist(),
             "area": float(truth.areas[place]),
             "iscrowd": int(truth.crowds[place]),
-            "keypoints": truth.keypoints[place].ravel().tolist(),
+            "keypoints": truth.keypoints[place, :points].ravel().tolist(),
             "num_keypoints": int((truth.keypoints[place, :, 2] > 0).sum()),
         }
         for place in range(len(truth))
@@ -169,12 +230,12 @@ def _keypoint_datasets(scene: Scene, truth: Truth, predictions: Predictions, kin
             "image_id": int(predictions.images[place]) + 1,
             "category_id": int(predictions.categories[place]) + 1,
             "bbox": predictions.boxes[place].tolist(),
-            "keypoints": predictions.keypoints[place].ravel().tolist(),
+            "keypoints": predictions.keypoints[place, :points].ravel().tolist(),
             "score": float(predictions.scores[place]),
         }
         for place in range(len(predictions))
     ]
-    return true, _sized(true.load_res(claims), predictions)
+    return true, _sized(true.load_res(claims), predictions.areas)
 
 
 def _summary(kind: str, protocol: CocoProtocol, precision: Floats, recall: Floats) -> dict[str, float | None]:

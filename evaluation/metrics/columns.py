@@ -1,12 +1,12 @@
 """Truth and predictions as columns, which is how metrics read them: one array per field, a row per object.
 
 Images and categories are positions (0, 1, ...), never ids of a file; images in order of their ids. Boxes are COCO xywh in pixels, masks COCO polygons or RLE of
-their image's size, keypoints x, y, visibility for each point.
+their image's size, keypoints x, y, visibility for each point, noughts where a category has fewer than others.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +16,68 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
+def by_category(categories: Ints) -> Ints:
+    """Positions in order of their categories, of one category in their own order. Small numbers are sorted by counting."""
+    return np.argsort(categories.astype(np.uint16) if categories.max(initial=0) < 2**16 else categories, kind="stable")
+
+
+@dataclass(frozen=True)
+class Skeletons:
+    """Which points the poses of each category have, and how exactly people place them.
+
+    `sigmas` has the shape [categories, points], in the points' order, NaN past a category's last. Categories with the same of
+    `kinds` have the same points; poses of different points cannot be held against each other.
+    """
+
+    sigmas: Floats
+    kinds: Ints
+
+    @property
+    def counts(self) -> Ints:
+        """How many points each category has."""
+        return np.asarray((~np.isnan(self.sigmas)).sum(axis=1))
+
+    def alike(self) -> list[tuple[Ints, Floats]]:
+        """Categories that have the same sigmas, with those; categories without points are left out."""
+        found: dict[bytes, list[int]] = {}
+        for place in np.flatnonzero(self.counts):
+            found.setdefault(self.sigmas[place].tobytes(), []).append(int(place))
+        return [(np.array(places), self.sigmas[places[0], : self.counts[places[0]]]) for places in found.values()]
+
+
 @dataclass(frozen=True)
 class Scene:
-    """What truth and predictions refer to: image sizes (width, height in pixels, shape [images, 2]) and categories in order."""
+    """What truth and predictions refer to: image sizes (width, height in pixels, shape [images, 2]) and categories in order; of
+    poses also their skeletons.
+    """
 
     sizes: Ints
     category_names: Sequence[str]
+    skeletons: Skeletons | None = None
 
     @property
     def image_count(self) -> int:
         return len(self.sizes)
 
 
+class Rows:
+    """Columns of the same length, of which some may be missing."""
+
+    categories: Ints
+
+    def of_categories(self, categories: Ints) -> Self:
+        """The rows of these categories."""
+        places = np.flatnonzero(np.isin(self.categories, categories))
+        columns = {name: values for name, values in vars(self).items() if values is not None}
+        return replace(self, **{name: _at(values, places) for name, values in columns.items()})  # type: ignore[type-var]
+
+
+def _at(values: Any, places: Ints) -> Any:
+    return values[places] if isinstance(values, np.ndarray) else [values[place] for place in places.tolist()]
+
+
 @dataclass(frozen=True)
-class Truth:
+class Truth(Rows):
     """Ground truth: `ids` are the annotations' keys; `boxes` has the shape [objects, 4], `keypoints` [objects, points, 3]."""
 
     ids: Ints
@@ -52,7 +100,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Predictions:
+class Predictions(Rows):
     """What a model claims, in the order of its file: equal scores keep it. Same shapes as of the truth.
 
     `areas` (pixels) are what sizes go by; None: those of the boxes.

@@ -1,16 +1,26 @@
 """The matches of a test run as a whole: stored once, read for every operating point, confusion cell and gallery."""
 
 import io
+import json
+from bisect import bisect_right
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.metrics.columns import Flags, Floats, Ints, Predictions, Truth
+from evaluation.metrics.columns import Flags, Floats, Ints, Predictions, Truth, by_category
 from evaluation.metrics.matches import ErrorType, Matches, Pairs, greedy
 
 POINTS_DRAWN = 200
+# What follows from other columns: `object_of` is `found_by` seen from the other side, what has neither an object nor an error
+# is left out, and `overlaps` and `nearest` say something of few predictions only.
+NOT_STORED = ("object_of", "ignored")
+STORED_IN_PART = ("overlaps", "nearest")
+# Columns begin at multiples of so many bytes. Tables that were stored before this form are ZIP archives of whole columns.
+ALIGNED = 8
+ARCHIVE = b"PK"
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,8 @@ class MatchTable:
 
     `object_of` is an object's position here or -1, `found_by` a prediction's. `left_out` objects (crowds) and `ignored` predictions
     (that met only those) count neither way. `across_*` are the pairs of different categories that overlap enough to be confused.
-    `images` are positions in `image_ids`, categories positions in the run's class names.
+    `images` are positions in `image_ids`, categories positions in the run's class names. Of a stored table whole numbers are as
+    narrow as they fit: nothing is widened that is looked at once.
     """
 
     image_ids: Ints
@@ -68,20 +79,33 @@ class MatchTable:
         )
 
     def to_bytes(self) -> bytes:
-        """Small whole numbers as such: about 40 bytes for a prediction."""
-        stream = io.BytesIO()
-        np.savez(stream, allow_pickle=False, **{field.name: _narrow(getattr(self, field.name)) for field in fields(self)})
-        return stream.getvalue()
+        """What does not follow from the rest, small numbers as such: about 16 bytes for a prediction."""
+        columns: dict[str, Any] = {
+            field.name: _narrow(getattr(self, field.name))
+            for field in fields(self)
+            if field.name not in (*NOT_STORED, *STORED_IN_PART)
+        }
+        columns["overlaps"] = self.overlaps[self.found_by[self.found_by >= 0]]
+        columns["nearest"] = _narrow(self.nearest[_stands_on_another(self.errors)])
+        head = json.dumps([[name, values.dtype.str, len(values)] for name, values in columns.items()]).encode()
+        parts = [len(head).to_bytes(ALIGNED, "little"), head, *(values.tobytes() for values in columns.values())]
+        return b"".join(part.ljust(_aligned(len(part)), b" ") for part in parts)
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> "MatchTable":
-        with np.load(io.BytesIO(stored), allow_pickle=False) as found:
-            columns: dict[str, Any] = {field.name: _wide(found[field.name]) for field in fields(cls)}
-            return cls(**columns)
+        if stored.startswith(ARCHIVE):
+            with np.load(io.BytesIO(stored), allow_pickle=False) as found:
+                return cls(**{field.name: found[field.name] for field in fields(cls)})
+        start = ALIGNED + int.from_bytes(stored[:ALIGNED], "little")
+        columns: dict[str, Any] = {}
+        for name, kind, count in json.loads(stored[ALIGNED:start]):
+            values = np.frombuffer(stored, kind, count, _aligned(start))
+            columns[name], start = values, _aligned(start) + values.nbytes
+        return cls(**_whole(**columns))
 
     def count_above(self, confidence: float) -> int:
         """How many predictions reach the confidence: they are the first ones."""
-        return int(np.searchsorted(-self.scores, -confidence, "right"))
+        return bisect_right(self.scores, -confidence, key=lambda score: -score)
 
     def counts(self, confidence: float, categories: int) -> "Counts":
         """True and false positives and misses of each category above a confidence."""
@@ -142,7 +166,7 @@ class MatchTable:
     def missed(self, confidence: float) -> Flags:
         """Objects that no prediction above a confidence found, or stands on in the wrong place or under the wrong name."""
         above = self.count_above(confidence)
-        stood_on = self.nearest[:above][np.isin(self.errors[:above], [ErrorType.CLASSIFICATION, ErrorType.LOCALISATION])]
+        stood_on = self.nearest[:above][_stands_on_another(self.errors[:above])]
         missed = ~self.left_out & ~self.found(confidence)
         missed[stood_on] = False
         return missed
@@ -189,18 +213,28 @@ class Curve:
         return int(np.argmax(self.f1)) if self.f1.size else None
 
 
-def curve(table: MatchTable, category: int | None = None) -> Curve:
-    """Of one category, or of all together. Empty where there is no object or no prediction: nothing is defined then."""
+def curve(table: MatchTable) -> Curve:
+    """Of all categories together. Empty where there is no object or no prediction: nothing is defined then."""
     counted = ~table.ignored
-    objects = ~table.left_out
-    if category is not None:
-        counted = counted & (table.prediction_categories == category)
-        objects = objects & (table.object_categories == category)
-    right = table.object_of[counted] >= 0
-    scores = table.scores[counted]
+    return _curve(table.scores[counted], table.object_of[counted] >= 0, int(np.count_nonzero(~table.left_out)))
+
+
+def curves(table: MatchTable, categories: int) -> list[Curve]:
+    """Of each category."""
+    counted = np.flatnonzero(~table.ignored)
+    of_counted = table.prediction_categories[counted]
+    order = by_category(of_counted)
+    places = counted[order]
+    bounds = np.searchsorted(of_counted[order], np.arange(categories + 1))
+    totals = np.bincount(table.object_categories[~table.left_out], minlength=categories).tolist()
+    parts = [places[start:end] for start, end in pairwise(bounds)]
+    return [_curve(table.scores[part], table.object_of[part] >= 0, total) for part, total in zip(parts, totals, strict=True)]
+
+
+def _curve(scores: Floats, right: Flags, total: int) -> Curve:
+    """`scores` falling; `total` objects."""
     # At equal scores all or none are above the confidence.
     last = np.flatnonzero(np.r_[scores[1:] != scores[:-1], True]) if len(scores) else np.empty(0, np.int64)
-    total = int(np.count_nonzero(objects))
     if not total:
         last = last[:0]
     found, claimed = np.cumsum(right)[last], last + 1
@@ -222,11 +256,30 @@ def _share(part: Ints, whole: Ints) -> Floats:
     return np.asarray(np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0))
 
 
+def _aligned(size: int) -> int:
+    return size + -size % ALIGNED
+
+
+def _stands_on_another(errors: Ints) -> Flags:
+    """Whether a prediction is on an object of which it mistakes the class or the place."""
+    return np.asarray((errors == ErrorType.CLASSIFICATION) | (errors == ErrorType.LOCALISATION))
+
+
+def _whole(errors: Ints, found_by: Ints, overlaps: Floats, nearest: Ints, **others: Any) -> dict[str, Any]:
+    """All columns, from those that are stored, two of them in part only."""
+    nothing = np.full(len(errors), -1, np.int32)
+    object_of, all_overlaps, all_nearest = nothing, np.zeros(len(errors)), nothing.copy()
+    found = np.flatnonzero(found_by >= 0)
+    object_of[found_by[found]], all_overlaps[found_by[found]] = found, overlaps
+    all_nearest[_stands_on_another(errors)] = nearest
+    ignored = (errors == ErrorType.NONE) & (object_of < 0)
+    restored = {"object_of": object_of, "overlaps": all_overlaps, "nearest": all_nearest, "ignored": ignored}
+    return {"errors": errors, "found_by": found_by, **others, **restored}
+
+
 def _narrow(values: NDArray[Any]) -> NDArray[Any]:
-    if values.dtype == np.int64 and (not values.size or (values.min() >= -(2**31) and values.max() < 2**31)):
-        return values.astype(np.int32)
-    return values
-
-
-def _wide(values: NDArray[Any]) -> NDArray[Any]:
-    return values.astype(np.int64) if values.dtype == np.int32 else values
+    if values.dtype != np.int64:
+        return values
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    kinds = (np.int8, np.int16, np.int32)
+    return values.astype(next((kind for kind in kinds if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max), np.int64))

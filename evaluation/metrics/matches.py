@@ -1,7 +1,7 @@
 """Which prediction stands for which object: overlaps, matching by score, and the kind of each error.
 
 Matching is COCO's: predictions by falling score, each takes the free object of its image that it overlaps most; a crowd may be met by
-many, and what meets only a crowd counts neither for nor against. Because it goes by score, the matches above any confidence
+many, and what meets only a crowd (or a pose of which no point is labelled) counts neither for nor against. Because it goes by score, the matches above any confidence
 are those of all predictions cut there: they are found once and serve every operating point.
 """
 
@@ -67,14 +67,12 @@ class Matches:
     across: Pairs
 
 
-def match(
-    scene: Scene, truth: Truth, predictions: Predictions, kind: str, threshold: float = 0.5, sigmas: Floats | None = None
-) -> Matches:
-    """Match by `kind` of overlap (`bbox`, `segm`, `keypoints`, these with `sigmas`) at `threshold`."""
+def match(scene: Scene, truth: Truth, predictions: Predictions, kind: str, threshold: float = 0.5) -> Matches:
+    """Match by `kind` of overlap (`bbox`, `segm`, `keypoints`) at `threshold`."""
     order = predictions.by_score()
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    pairs = overlapping(truth, predictions, overlap_of(kind, scene, sigmas))
+    pairs = overlapping(truth, predictions, overlap_of(kind, scene))
     same = predictions.categories[pairs.predictions] == truth.categories[pairs.objects]
     enough = pairs.overlaps >= min(threshold, 1 - 1e-10)
     crowd = truth.left_out(kind)[pairs.objects]
@@ -86,8 +84,8 @@ def match(
     object_of[found.predictions], overlaps[found.predictions] = found.objects, found.overlaps
     found_by[found.objects] = found.predictions
     ignored = np.zeros(len(predictions), bool)
-    ignored[pairs.predictions[same & enough & crowd]] = True
-    ignored &= object_of < 0
+    rest = pairs.where(same & enough & crowd & (object_of[pairs.predictions] < 0))
+    ignored[met_left_out(rest, truth.crowds, rank)] = True
     errors, nearest = _errors(pairs, same, crowd, threshold, object_of, ignored)
     across = pairs.where(~same & enough & ~crowd)
     return Matches(order, object_of, overlaps, ignored, errors, nearest, found_by, across)
@@ -145,6 +143,18 @@ def greedy(pairs: Pairs, rank: Ints) -> Pairs:
     return joined(settled)
 
 
+def met_left_out(pairs: Pairs, crowds: Flags, rank: Ints) -> Ints:
+    """Predictions that stand for something that counts neither way: for a crowd many may, for any other object one.
+
+    Each takes what it overlaps most, so that whatever it overlaps less than a crowd stays free for others.
+    """
+    is_crowd = crowds[pairs.objects]
+    most = np.zeros(len(rank))
+    np.maximum.at(most, pairs.predictions[is_crowd], pairs.overlaps[is_crowd])
+    others = pairs.where(~is_crowd & (pairs.overlaps >= most[pairs.predictions]))
+    return np.concatenate([pairs.predictions[is_crowd], greedy(others, rank).predictions])
+
+
 def joined(parts: Sequence[Pairs]) -> Pairs:
     return Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("predictions", "objects", "overlaps")))
 
@@ -169,7 +179,8 @@ def _errors(pairs: Pairs, same: Flags, crowd: Flags, threshold: float, object_of
 def _largest(pairs: Pairs, count: int) -> tuple[Floats, Ints]:
     """Each prediction's largest overlap among the pairs and the object it is with; 0 and -1 where it has none."""
     largest, objects = np.zeros(count), np.full(count, -1)
-    rising = pairs.at(np.argsort(pairs.overlaps, kind="stable"))
+    np.maximum.at(largest, pairs.predictions, pairs.overlaps)
+    best = pairs.where(pairs.overlaps == largest[pairs.predictions])
     # Of several values for one place the last stays.
-    largest[rising.predictions], objects[rising.predictions] = rising.overlaps, rising.objects
+    objects[best.predictions] = best.objects
     return largest, objects

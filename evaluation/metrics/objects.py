@@ -1,6 +1,6 @@
 """Detection, segmentation and pose judged: COCO's figures, what happens at one confidence, and each image's outcome."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from evaluation.metrics.coco import CocoFigures, CocoProtocol
 from evaluation.metrics.coco import figures as coco_figures
-from evaluation.metrics.columns import Flags, Floats, Ints, Predictions, Scene, Truth
+from evaluation.metrics.columns import Flags, Floats, Ints, Predictions, Scene, Truth, by_category
 from evaluation.metrics.intervals import counted_figures, jackknife, left_out_groups, resampled
-from evaluation.metrics.match_table import Counts, Curve, MatchTable, curve, thinned
+from evaluation.metrics.match_table import Counts, Curve, MatchTable, curve, curves, thinned
 from evaluation.metrics.matches import ErrorType, match
 from evaluation.metrics.outcome import ImageColumns, Outcome, Slices
 from evaluation.metrics.protocols import Protocol, average_precisions, coco_area
@@ -29,14 +29,13 @@ class ObjectProtocol:
     """How objects are judged. `match_iou` is the overlap (OKS for poses) from which a prediction stands for an object.
 
     `confidence` is where counts, confusion and images are told; None: where F1 of all classes together is best. `named` is the
-    protocol of the first figure, where it is not COCO's. `sigmas` are those of the skeleton's points, in order.
+    protocol of the first figure, where it is not COCO's.
     """
 
     match_iou: float = 0.5
     confidence: float | None = None
     coco: CocoProtocol | None = None
     named: Protocol | None = None
-    sigmas: tuple[float, ...] | None = None
 
 
 def judge(
@@ -51,10 +50,8 @@ def judge(
     """All of a test run of objects. `image_ids` are the keys of the scene's images."""
     protocol, slices = protocol or ObjectProtocol(), slices or Slices()
     kind = KINDS[task_type]
-    figures = coco_figures(scene, truth, predictions, kind, protocol.coco, _parts(scene, predictions, kind), protocol.sigmas)
-    sigmas = None if protocol.sigmas is None else np.array(protocol.sigmas)
-    matches = match(scene, truth, predictions, kind, protocol.match_iou, sigmas)
-    table = MatchTable.of(image_ids, truth, predictions, matches, kind)
+    figures = coco_figures(scene, truth, predictions, kind, protocol.coco, _parts(scene, predictions, kind))
+    table = MatchTable.of(image_ids, truth, predictions, match(scene, truth, predictions, kind, protocol.match_iou), kind)
     whole = curve(table)
     confidence = protocol.confidence if protocol.confidence is not None else _best_confidence(whole)
     classes = len(scene.category_names)
@@ -189,9 +186,8 @@ def _per_class(
     crowds = np.bincount(truth.categories[truth.left_out(kind)], minlength=len(scene.category_names))
     claims = np.bincount(table.prediction_categories, minlength=len(scene.category_names))
     found = []
-    for place, name in enumerate(scene.category_names):
+    for (place, name), best in zip(enumerate(scene.category_names), curves(table, len(scene.category_names)), strict=True):
         objects = int(counts.true_positives[place] + counts.missed[place])
-        best = curve(table, place)
         found.append(
             {
                 "name": name,
@@ -294,7 +290,7 @@ def _average_precision(table: MatchTable, claims: Flags, objects: Flags, classes
     there = np.bincount(table.object_categories[objects], minlength=classes)
     places = np.flatnonzero(claims)
     categories = table.prediction_categories[places]
-    order = np.argsort(categories, kind="stable")
+    order = by_category(categories)
     hits = table.object_of[places[order]] >= 0
     bounds = np.searchsorted(categories[order], np.arange(classes + 1))
     values = [coco_area(hits[bounds[one] : bounds[one + 1]], int(there[one])) for one in np.flatnonzero(there)]
@@ -329,7 +325,7 @@ def _warnings(scene: Scene, truth: Truth, predictions: Predictions, figures: Coc
         found.append(f"{crowded:,} images have more than {most} predictions of a class; COCO looks at the {most} surest only.")
     absent = [name for name, count in zip(scene.category_names, objects.tolist(), strict=True) if not count]
     if absent:
-        found.append(f"{len(absent)} of {classes} classes have no object here and no average precision: {_some(absent)}.")
+        found.append(f"{len(absent)} of {classes} classes have no object here and no average precision: {some(absent)}.")
     on_absent = int(claims[objects == 0].sum())
     if on_absent:
         found.append(f"{on_absent:,} predictions are of classes without an object here; average precision cannot see them.")
@@ -343,5 +339,6 @@ def _warnings(scene: Scene, truth: Truth, predictions: Predictions, figures: Coc
     return found
 
 
-def _some(names: list[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first of them."""
     return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")

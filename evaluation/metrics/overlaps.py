@@ -5,23 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.metrics.columns import Floats, Ints, Predictions, Scene, Truth
+from evaluation.metrics.columns import Floats, Ints, Predictions, Scene, Skeletons, Truth
 
 # Of each row: (truth, predictions, positions of objects, positions of predictions) -> overlaps.
 Overlap = Callable[[Truth, Predictions, Ints, Ints], Floats]
 
-# COCO's person: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles (Ronchi and Perona 2017).
-COCO_SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
-# For a skeleton of which nobody has measured how well people agree, as Ultralytics does.
-UNMEASURED_SIGMA = 1 / 17
 
-
-def overlap_of(kind: str, scene: Scene, sigmas: Floats | None = None) -> Overlap:
+def overlap_of(kind: str, scene: Scene) -> Overlap:
     if kind == "bbox":
         return box_overlaps
     if kind == "segm":
         return MaskOverlaps(scene)
-    return KeypointOverlaps(sigmas)
+    assert scene.skeletons is not None
+    return KeypointOverlaps(scene.skeletons)
 
 
 def box_overlaps(truth: Truth, predictions: Predictions, objects: Ints, claims: Ints) -> Floats:
@@ -72,16 +68,21 @@ def as_rle(segmentation: Any, size: Sequence[int] | Ints) -> dict[str, Any]:
 
 
 class KeypointOverlaps:
-    """Object keypoint similarity. Without labelled points the distance to the object's doubled box counts, as in pycocotools."""
+    """Object keypoint similarity. Without labelled points the distance to the object's doubled box counts, as in pycocotools.
 
-    def __init__(self, sigmas: Floats | None = None) -> None:
-        self.sigmas = sigmas
+    Poses of different points overlap nothing.
+    """
+
+    def __init__(self, skeletons: Skeletons) -> None:
+        self.skeletons = skeletons
 
     def __call__(self, truth: Truth, predictions: Predictions, objects: Ints, claims: Ints) -> Floats:
         assert truth.keypoints is not None
         assert predictions.keypoints is not None
         points, others = truth.keypoints[objects], predictions.keypoints[claims]
-        sigmas = sigmas_for(points.shape[1]) if self.sigmas is None else self.sigmas
+        categories = truth.categories[objects]
+        sigmas = self.skeletons.sigmas[categories]
+        is_comparable = self.skeletons.kinds[categories] == self.skeletons.kinds[predictions.categories[claims]]
         labelled = points[:, :, 2] > 0
         across, down = others[:, :, 0] - points[:, :, 0], others[:, :, 1] - points[:, :, 1]
         unlabelled = np.asarray(~labelled.any(axis=1))
@@ -92,10 +93,7 @@ class KeypointOverlaps:
             down[unlabelled] = np.maximum(0, top - height - y) + np.maximum(0, y - (top + 2 * height))
         scale = (truth.areas[objects] + np.spacing(1))[:, None]
         likeness = np.exp(-(across**2 + down**2) / (2 * sigmas) ** 2 / scale / 2)
-        counted = np.where(unlabelled[:, None], True, labelled)
-        return np.asarray((likeness * counted).sum(axis=1) / counted.sum(axis=1))
-
-
-def sigmas_for(points: int) -> Floats:
-    """COCO's own for its seventeen points; for other skeletons one value for all."""
-    return COCO_SIGMAS if points == len(COCO_SIGMAS) else np.full(points, UNMEASURED_SIGMA)
+        counted = ~np.isnan(sigmas) & (unlabelled[:, None] | labelled)
+        count = counted.sum(axis=1)
+        total = np.where(counted, likeness, 0.0).sum(axis=1)
+        return np.asarray(np.divide(total, count, out=np.zeros(len(count)), where=is_comparable & (count > 0)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluation.metrics.coco import IOU_THRESHOLDS
 from evaluation.metrics.columns import Flags, Floats, Ints, Predictions, Scene, Truth
-from evaluation.metrics.matches import Pairs, greedy, overlapping
+from evaluation.metrics.matches import Pairs, greedy, met_left_out, overlapping
 from evaluation.metrics.overlaps import overlap_of
 
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -35,7 +35,6 @@ class Protocol:
     least_confidence: float = 0.0
     most_predictions: int | None = 100
     per_image: bool = False
-    sigmas: tuple[float, ...] | None = None
 
 
 PROTOCOLS = {
@@ -64,7 +63,7 @@ class Step:
 
 def average_precisions(scene: Scene, truth: Truth, predictions: Predictions, kind: str, protocol: Protocol) -> Floats:
     """[categories, IoU thresholds]; NaN for categories without an object."""
-    pairs = overlapping(truth, predictions, overlap_of(kind, scene, _sigmas(protocol)))
+    pairs = overlapping(truth, predictions, overlap_of(kind, scene))
     return _average_precisions(scene, truth, predictions, kind, protocol, pairs)
 
 
@@ -82,7 +81,7 @@ def _average_precisions(
     area = AREAS[protocol.area]
     found = np.full((len(objects), len(protocol.iou_thresholds)), np.nan)
     for column, threshold in enumerate(protocol.iou_thresholds):
-        right, ignored = _judged(pairs, left_out, rank, threshold, protocol)
+        right, ignored = _judged(pairs, left_out, truth.crowds, rank, threshold, protocol)
         counted = order[kept[order] & ~ignored[order]]
         by_category = counted[np.argsort(predictions.categories[counted], kind="stable")]
         bounds = np.searchsorted(predictions.categories[by_category], np.arange(len(objects) + 1))
@@ -90,10 +89,6 @@ def _average_precisions(
             hits = right[by_category[bounds[category] : bounds[category + 1]]]
             found[category, column] = area(hits, int(objects[category]))
     return found
-
-
-def _sigmas(protocol: Protocol) -> Floats | None:
-    return None if protocol.sigmas is None else np.array(protocol.sigmas)
 
 
 def _kept(predictions: Predictions, order: Ints, protocol: Protocol) -> Flags:
@@ -112,7 +107,9 @@ def _kept(predictions: Predictions, order: Ints, protocol: Protocol) -> Flags:
     return kept
 
 
-def _judged(pairs: Pairs, left_out: Flags, rank: Ints, threshold: float, protocol: Protocol) -> tuple[Flags, Flags]:
+def _judged(
+    pairs: Pairs, left_out: Flags, crowds: Flags, rank: Ints, threshold: float, protocol: Protocol
+) -> tuple[Flags, Flags]:
     """Of each prediction whether it is right, and whether it is left out of the count."""
     right, ignored = np.zeros(len(rank), bool), np.zeros(len(rank), bool)
     is_out = left_out[pairs.objects]
@@ -123,8 +120,8 @@ def _judged(pairs: Pairs, left_out: Flags, rank: Ints, threshold: float, protoco
         pairs, is_out = pairs.at(best), is_out[best]
     enough = pairs.overlaps >= min(threshold, 1 - 1e-10)
     right[greedy(pairs.where(enough & ~is_out), rank).predictions] = True
-    ignored[pairs.predictions[enough & is_out]] = True
-    return right, ignored & ~right
+    ignored[met_left_out(pairs.where(enough & is_out & ~right[pairs.predictions]), crowds, rank)] = True
+    return right, ignored
 
 
 def _best_objects(pairs: Pairs) -> Ints:
@@ -195,7 +192,7 @@ def _limit_in_words(protocol: Protocol) -> str:
 
 def reconcile(scene: Scene, truth: Truth, predictions: Predictions, kind: str, start: Protocol, end: Protocol) -> list[Step]:
     """From one protocol's figure to another's, one rule at a time; rules that both share are left out."""
-    pairs = overlapping(truth, predictions, overlap_of(kind, scene, _sigmas(start)))
+    pairs = overlapping(truth, predictions, overlap_of(kind, scene))
     now = start
     steps = [Step(f"{start.label}'s rules", _mean(_average_precisions(scene, truth, predictions, kind, now, pairs)), None)]
     for names, in_words in RULES:

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_safe
 from accounts.access import get_project
 from datasets.models import Sample
 from evaluation.forms import MOST_IN_MATRIX, CompareForm, run_ids
-from evaluation.matching import Ints
 from evaluation.matrix import Matrix, matrix_of
+from evaluation.metrics.columns import Ints
 from evaluation.runs import find_runs, of_job
 from evaluation.scores import METRICS, Metric, metric_of
 from predictions import training

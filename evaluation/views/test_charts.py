@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from datasets.models import JobStatus
 from evaluation.access import get_test_run
-from evaluation.metrics.match_table import curve, thinned
+from evaluation.metrics.match_table import curve, curves, thinned
 from evaluation.models import TestRun
 from evaluation.stored_matches import tables
 from evaluation.test_figures import FIGURES
@@ -69,8 +69,10 @@ class ConfidenceChart(TestChart):
     def lines(self, test_run: TestRun) -> list[Line]:
         category = self.category(test_run)
         values = test_run.curves.get("confidence")
-        if values is None or category is not None:
-            values = thinned(curve(tables.get(test_run), category))
+        if category is not None:
+            values = thinned(curves(tables.get(test_run), len(test_run.class_names))[category])
+        elif values is None:
+            values = thinned(curve(tables.get(test_run)))
         names = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
         return [(label, _points(values["confidence"], values[name])) for name, label in names.items()]
 

@@ -27,7 +27,9 @@ def new(request: HttpRequest, slug: str) -> HttpResponse:
         try:
             return redirect(_start(request, form.cleaned_data))
         except (TestRefused, RequestRefused) as refused:
-            form.add_error(None, " ".join(part for part in (refused.message, refused.remedy) if part))
+            named = refused.field.removeprefix("rules.")
+            words = " ".join(part for part in (refused.message, refused.remedy) if part)
+            form.add_error(named if named in form.fields else None, words)
     return render(request, "tests/new.html", {"project": project, "form": form}, status=INVALID)
 
 

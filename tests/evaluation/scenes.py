@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
 from datasets.models import Annotation, Category, Dataset, Sample
 from evaluation.metrics.columns import Predictions, Scene, Truth
+from evaluation.skeletons import PERSON_POINTS
 from predictions.models import PredictedObject, PredictionRun
 from tests.factories import make_category, make_dataset, make_run, make_sample
 
@@ -13,14 +12,20 @@ from tests.factories import make_category, make_dataset, make_run, make_sample
 def store(scene: Scene, truth: Truth, predictions: Predictions, **fields: Any) -> tuple[Dataset, PredictionRun]:
     """Ids count up in the order of the file, as imports write them."""
     dataset = make_dataset(**fields)
-    categories = [make_category(dataset, name) for name in scene.category_names]
+    categories = [
+        make_category(dataset, name, keypoint_names=_points_of(scene, place)) for place, name in enumerate(scene.category_names)
+    ]
     samples = [
         make_sample(dataset, width=int(width), height=int(height), external_id=str(place + 1))
         for place, (width, height) in enumerate(scene.sizes)
     ]
     dataset.splits.update(sample_count=len(samples))
     Annotation.objects.bulk_create(
-        Annotation(**_object(truth, place, samples, categories), area=truth.areas[place], is_crowd=bool(truth.crowds[place]))
+        Annotation(
+            area=truth.areas[place],
+            is_crowd=bool(truth.crowds[place]),
+            **_object(scene, truth, place, samples, categories),
+        )
         for place in range(len(truth))
     )
     run = make_run(dataset, prediction_count=len(predictions))
@@ -29,14 +34,28 @@ def store(scene: Scene, truth: Truth, predictions: Predictions, **fields: Any) -
             run=run,
             score=predictions.scores[place],
             area=None if predictions.areas is None else predictions.areas[place],
-            **_object(predictions, place, samples, categories),
+            **_object(scene, predictions, place, samples, categories),
         )
         for place in range(len(predictions))
     )
     return dataset, run
 
 
-def _object(columns: Truth | Predictions, place: int, samples: list[Sample], categories: list[Category]) -> dict[str, Any]:
+def _points_of(scene: Scene, place: int) -> list[str]:
+    """COCO's person's where all are persons, else names that classes of one kind share."""
+    if scene.skeletons is None:
+        return []
+    if not scene.skeletons.kinds.any():
+        return PERSON_POINTS[: scene.skeletons.counts[place]]
+    return [f"{scene.skeletons.kinds[place]}-{number}" for number in range(scene.skeletons.counts[place])]
+
+
+def _object(
+    scene: Scene, columns: Truth | Predictions, place: int, samples: list[Sample], categories: list[Category]
+) -> dict[str, Any]:
+    points = None
+    if scene.skeletons is not None and columns.keypoints is not None:
+        points = columns.keypoints[place, : scene.skeletons.counts[columns.categories[place]]].ravel().tolist()
     x, y, width, height = columns.boxes[place].tolist()
     return {
         "sample": samples[columns.images[place]],
@@ -46,7 +65,7 @@ def _object(columns: Truth | Predictions, place: int, samples: list[Sample], cat
         "width": width,
         "height": height,
         "segmentation": None if columns.masks is None else columns.masks[place],
-        "keypoints": None if columns.keypoints is None else np.ravel(columns.keypoints[place]).tolist(),
+        "keypoints": points,
     }
 
 

@@ -51,6 +51,13 @@ def test_equal_scores_keep_the_order_of_the_file() -> None:
     assert f1(truth, objects((0, 1, 0, 0, 10, 9, 0.5), (0, 1, *BOX, 0.5))) == [2 / 3]
 
 
+def test_of_objects_that_overlap_alike_the_later_is_taken() -> None:
+    truth = objects((0, 1, 0, 0, 10, 10, 0), (0, 1, 4, 0, 10, 10, 0))
+    # The first stands between both; what is left fits the first object alone.
+    assert f1(truth, objects((0, 1, 2, 0, 10, 10, 0.9), (0, 1, 0, 0, 10, 10, 0.8))) == [1.0]
+    assert f1(truth, objects((0, 1, 2, 0, 10, 10, 0.9), (0, 1, 4, 0, 10, 10, 0.8))) == [0.5]
+
+
 def test_images_are_kept_apart() -> None:
     truth = objects((0, 1, *BOX, 0), (2, 1, *BOX, 0))
     predicted = objects((0, 1, *BOX, 0.9), (1, 1, *BOX, 0.9))
@@ -80,7 +87,8 @@ def plain_f1(image: int, truth: Objects, predicted: Objects) -> float:
     for one in said:
         fits = [n for n in here if n not in taken and truth.categories[n] == predicted.categories[one]]
         fits = [n for n in fits if plain_overlap(truth, n, predicted, one) >= 0.5]
-        best = min(fits, key=lambda n: (truth.marks[n], -plain_overlap(truth, n, predicted, one)), default=None)
+        # Of objects that overlap alike the later, as in pycocotools.
+        best = min(fits, key=lambda n: (truth.marks[n], -plain_overlap(truth, n, predicted, one), -n), default=None)
         if best is not None and truth.marks[best]:
             ignored += 1
         elif best is not None:

@@ -93,3 +93,18 @@ def test_a_real_checkpoint_s_labels_are_judged(make_checkpoint: Any, project: Pr
     assert found.inference_time_ms is not None and found.checkpoint.name == "shades"
     row = TestImageResult.objects.filter(test_run=found, is_correct=False).get()
     assert row.top[0][0] == "blue" and row.loss > 1
+
+
+def test_rules_come_as_json(db: None) -> None:
+    street()
+    run_test("street", "--run", "detector", "--rules", '{"match_iou": 0.6, "confidence": 0.5}')
+    found = TestRun.objects.get()
+    assert (found.protocol["match_iou"], found.metrics["confidence"]) == (0.6, 0.5)
+
+
+@pytest.mark.parametrize("rules", ["[1]", "{", '{"match_iou": 7}'])
+def test_rules_that_make_no_sense_are_refused(rules: str, db: None) -> None:
+    street()
+    with pytest.raises(CommandError):
+        run_test("street", "--run", "detector", "--rules", rules)
+    assert not TestRun.objects.exists()

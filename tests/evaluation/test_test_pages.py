@@ -133,6 +133,33 @@ def test_rules_can_be_changed(client: Client, dataset: Dataset) -> None:
     assert made.protocol_name == "voc" and made.protocol["match_iou"] == 0.7
 
 
+@pytest.fixture
+def poses(user: User) -> Dataset:
+    dataset = make_dataset(make_project(user, name="animals"), task_type="pose")
+    make_sample(dataset)
+    dataset.splits.update(sample_count=1)
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("text", "sigmas"),
+    [("0.1 0.2", [0.1, 0.2]), ("fox: 0.1, 0.2\n\nred: cat: 0.3", {"fox": [0.1, 0.2], "red: cat": [0.3]}), ("", None)],
+)
+def test_sigmas_are_written_a_line_for_each_class(client: Client, poses: Dataset, text: str, sigmas: Any) -> None:
+    make_category(poses, "fox", keypoint_names=["nose", "tail"])
+    if isinstance(sigmas, dict):
+        make_category(poses, "red: cat", keypoint_names=["nose"])
+    client.post(reverse("tests:new", args=["animals"]), {"run": make_run(poses).pk, "sigmas": text})
+    assert TestRun.objects.get().protocol["sigmas"] == sigmas
+
+
+@pytest.mark.parametrize("text", ["fox", "fox: wide", "fox: 0.1\n0.2", "fox:", "0.1 0.2 0.3"])
+def test_sigmas_that_make_no_sense_are_said_beside_them(client: Client, poses: Dataset, text: str) -> None:
+    make_category(poses, "fox", keypoint_names=["nose", "tail"])
+    response = client.post(reverse("tests:new", args=["animals"]), {"run": make_run(poses).pk, "sigmas": text})
+    assert response.status_code == 422 and response.context["form"].errors["sigmas"] and not TestRun.objects.exists()
+
+
 @pytest.mark.parametrize("given", [{}, {"checkpoint": True}], ids=["nothing chosen", "no images for the checkpoint"])
 def test_what_is_missing_is_said(client: Client, dataset: Dataset, given: dict[str, Any]) -> None:
     make_run(dataset)

@@ -67,6 +67,8 @@ def waiting(db: None) -> TestRun:
         ({"rules": {"confidence": True}}, "rules.confidence"),
         ({"rules": {"crowds": "count"}}, "rules.crowds"),
         ({"rules": {"sigmas": [0]}}, "rules.sigmas"),
+        ({"rules": {"sigmas": {"cat": [0]}}}, "rules.sigmas"),
+        ({"rules": {"sigmas": {}}}, "rules.sigmas"),
         ({"rules": {"kind": "segm"}}, "rules.kind"),
         ({"rules": {"maxDets": 3}}, "rules.maxDets"),
     ],

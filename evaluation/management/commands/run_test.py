@@ -1,5 +1,6 @@
 """A test run on the command line: the same row and the same code as in the browser, done at once."""
 
+import json
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -33,13 +34,14 @@ class Command(BaseCommand):
         which.add_argument("--checkpoint", help="Id of a checkpoint, which is asked first.")
         parser.add_argument("--split", help="Name of the split (default: the run's own; needed with --checkpoint).")
         parser.add_argument("--protocol", default="", help=f"Of {', '.join(PROTOCOLS)} (default: coco).")
+        parser.add_argument("--rules", type=json_object, default={}, help='Rules in its place, as JSON: {"match_iou": 0.6}.')
         parser.add_argument("--task", default="", help="Judge it as this task type (default: the dataset's).")
         parser.add_argument("--project", help="Slug of the project. Default: as for import_predictions.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         dataset = find_dataset(options["dataset"], options["project"])
         split = find_split(dataset, options["split"])
-        asked = Asked(split=split, protocol=options["protocol"], task_type=options["task"])
+        asked = Asked(split=split, protocol=options["protocol"], rules=options["rules"], task_type=options["task"])
         try:
             if options["checkpoint"]:
                 test_run = self.from_checkpoint(dataset, split, options["checkpoint"], asked)
@@ -85,6 +87,13 @@ class Command(BaseCommand):
         for warning in test_run.warnings:
             self.stdout.write(f"! {warning}")
         self.stdout.write(str(test_run.pk))
+
+
+def json_object(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError
+    return found
 
 
 def in_order(test_run: TestRun) -> list[str]:

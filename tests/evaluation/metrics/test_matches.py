@@ -1,5 +1,6 @@
 """Matches: the same as one prediction after the other would make, and tables whose sums are right."""
 
+import io
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from evaluation.metrics.columns import Predictions, Scene, Truth
-from evaluation.metrics.match_table import MatchTable, curve
+from evaluation.metrics.match_table import MatchTable, curve, curves
 from evaluation.metrics.matches import ErrorType, match
 from evaluation.metrics.overlaps import box_overlaps
 from tests.evaluation.metrics.cases import reference, scenes
@@ -116,4 +117,32 @@ def test_curves_are_counted_not_interpolated(case: Case) -> None:
 def test_a_table_survives_being_stored(case: Case) -> None:
     table = table_of(case)
     back = MatchTable.from_bytes(table.to_bytes())
-    assert all((getattr(table, name) == getattr(back, name)).all() for name in table.__dataclass_fields__)
+    assert_equal(back, table)
+    for confidence in (0.0, 0.5, 1.0):
+        classes = len(case[0].category_names)
+        assert (back.confusion(confidence, classes) == table.confusion(confidence, classes)).all()
+        assert back.error_counts(confidence) == table.error_counts(confidence)
+
+
+@given(case=scenes())
+@settings(max_examples=5, deadline=None)
+def test_tables_that_were_stored_as_archives_are_still_read(case: Case) -> None:
+    table = table_of(case)
+    np.savez(stream := io.BytesIO(), **vars(table))
+    assert_equal(MatchTable.from_bytes(stream.getvalue()), table)
+
+
+def assert_equal(one: MatchTable, other: MatchTable) -> None:
+    for name, values in vars(one).items():
+        assert values.dtype.kind == getattr(other, name).dtype.kind and (values == getattr(other, name)).all(), name
+
+
+@given(case=scenes())
+@settings(max_examples=20, deadline=None)
+def test_curves_of_categories_are_those_of_their_rows(case: Case) -> None:
+    scene = case[0]
+    found = curves(table_of(case), len(scene.category_names))
+    for place, of_category in enumerate(found):
+        mine = [columns.of_categories(np.array([place])) for columns in case[1:]]
+        alone = curve(table_of((scene, mine[0], mine[1])))
+        assert all((getattr(of_category, name) == values).all() for name, values in vars(alone).items())
