@@ -17,9 +17,11 @@ def start_from_run(user: User, run: PredictionRun, asked: Asked) -> TestRun:
     return test_run
 
 
-def start_from_checkpoint(user: User, checkpoint: Checkpoint, dataset: Dataset, split: Split, asked: Asked) -> TestRun:
-    """Inference makes the predictions, unsure ones too: average precision wants them. The test goes on by itself then."""
-    settings = {"confidence": test_runs.LEAST_CONFIDENCE}
+def start_from_checkpoint(
+    user: User, checkpoint: Checkpoint, dataset: Dataset, split: Split, asked: Asked, settings: dict[str, Any]
+) -> TestRun:
+    """Inference makes the predictions, unsure ones too unless told: average precision wants them. The test goes on by itself then."""
+    settings = {"confidence": test_runs.LEAST_CONFIDENCE} | settings
     job = inference_jobs.start_dataset(user, checkpoint, dataset, split, settings, name=asked.name)
     return test_runs.make_from_checkpoint(user, checkpoint, dataset, split, job, asked)
 

@@ -23,6 +23,7 @@ from inference import checkpoints, jobs, results
 from inference.access import get_job
 from inference.models import InferenceJob, InferenceKind, InferenceResult, ResultState
 from inference.requests import NewImage, RequestRefused
+from inference.settings_api import SettingsSerializer, asked_settings, class_mapping_field
 from predictions import training
 from predictions.models import Checkpoint
 
@@ -31,7 +32,7 @@ PATIENCE = 20.0
 MOST_SAMPLES = 10_000
 
 
-class WhichCheckpointSerializer(serializers.Serializer):
+class WhichCheckpointSerializer(SettingsSerializer):
     """One of a training job (`training_job_id`, with `checkpoint`), or one by its id (`checkpoint_id`)."""
 
     training_job_id = serializers.CharField(required=False, max_length=120, help_text="The training job's own id.")
@@ -42,11 +43,6 @@ class WhichCheckpointSerializer(serializers.Serializer):
     project = serializers.CharField(
         required=False, max_length=120, help_text="Slug, where several of your projects have a training job of that id."
     )
-    confidence = serializers.FloatField(required=False, min_value=0, max_value=1, help_text="Default: 0.25.")
-    iou = serializers.FloatField(
-        required=False, min_value=0, max_value=1, help_text="Overlap above which two objects of a class are one. Default: 0.7."
-    )
-    max_objects = serializers.IntegerField(required=False, min_value=1, max_value=1_000, help_text="Default: 300.")
 
 
 class SingleRequestSerializer(WhichCheckpointSerializer):
@@ -68,6 +64,7 @@ class SamplesRequestSerializer(WhichCheckpointSerializer):
 
 
 class DatasetRequestSerializer(WhichCheckpointSerializer):
+    class_mapping = class_mapping_field()
     dataset = serializers.IntegerField(help_text="Id of the dataset.")
     split = serializers.CharField(max_length=60)
     name = serializers.CharField(
@@ -155,10 +152,6 @@ def chosen_checkpoint(user: User, wanted: dict[str, Any]) -> Checkpoint:
         raise exceptions.NotFound(f"There is no checkpoint {wanted['checkpoint_id']} to run. There are: {known or 'none yet'}.")
     require_role(user, found.project, Role.EDITOR)
     return found
-
-
-def asked_settings(wanted: dict[str, Any]) -> dict[str, Any]:
-    return {name: wanted[name] for name in ("confidence", "iou", "max_objects") if name in wanted}
 
 
 def as_images(files: list[TemporaryUploadedFile]) -> list[NewImage]:

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
@@ -86,8 +88,15 @@ def _state(found: InferenceJob) -> dict[str, Any]:
         "project": found.project,
         "waiting": waiting(found),
         "lacking": sorted(found.report.get("lacking", {}).items(), key=lambda each: -each[1]),
+        "split_url": _anew(found) if found.split_id else "",
         "api_url": f"/api/inference/jobs/{found.pk}/results/",
     }
+
+
+def _anew(found: InferenceJob) -> str:
+    """The form for the same checkpoint and split, with the same settings."""
+    asked = vars(found.asked) | {"checkpoint": found.checkpoint_id, "split": found.split_id}
+    return f"{reverse('inference:dataset_new', args=[found.project.slug])}?{urlencode(asked)}"
 
 
 def _results(request: HttpRequest, found: InferenceJob) -> dict[str, Any]:
