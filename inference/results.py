@@ -101,6 +101,11 @@ def heat_name(result: InferenceResult) -> str:
     return f"{folder_of(result.job_id).name}/heat-{result.pk}.png"
 
 
+def heat_reason_name(result: InferenceResult) -> str:
+    """Beside it: why nobody can say where it looked."""
+    return f"{folder_of(result.job_id).name}/heat-{result.pk}.txt"
+
+
 def content(result: InferenceResult) -> bytes:
     """The stored file. Raises FileNotFoundError."""
     name = stored_image(result).image

@@ -19,7 +19,7 @@ from datasets.models import JobStatus
 from datasets.workers import is_served
 from inference import jobs, results
 from inference.access import get_job, get_result
-from inference.forms import HistoryForm
+from inference.forms import HistoryForm, KeepForm
 from inference.models import InferenceJob, InferenceKind, InferenceResult, ResultState
 from inference.requests import RequestRefused
 from predictions.overlays import colour_of
@@ -150,6 +150,7 @@ def result(request: HttpRequest, pk: int) -> HttpResponse:
         "result": found,
         "objects": list(results.with_colours(results.shown_objects(found))),
         "bars": [{"label": name, "share": value, "colour": colour_of(name)} for name, value in found.top],
+        "keep": KeepForm(found.job.project),
         "previous": near.filter(position__lt=found.position).order_by("-position").first(),
         "next": near.filter(position__gt=found.position).order_by("position").first(),
     }
