@@ -1,6 +1,5 @@
 """Jobs: the history, one job with its results, and what may be done about it."""
 
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,14 +8,12 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.access import get_project
 from accounts.models import Role
 from datasets.models import JobStatus
-from datasets.workers import is_served
 from inference import jobs, results
 from inference.access import get_job, get_result
 from inference.forms import HistoryForm, KeepForm
@@ -26,19 +23,11 @@ from predictions.overlays import colour_of
 
 PAGE = 50
 RESULTS_PAGE = 60
-PATIENCE = timedelta(seconds=3)
 GALLERY, TABLE = "gallery", "table"
 
 
 def is_fragment(request: HttpRequest) -> bool:
     return bool(request.htmx) and not request.htmx.history_restore_request
-
-
-def waiting(job: InferenceJob) -> str:
-    """Why a job has not begun, where it is time to say so: `no_worker`, or `queue` where one lives and has other work."""
-    if job.status != JobStatus.PENDING or timezone.now() - job.created_at < PATIENCE:
-        return ""
-    return "queue" if is_served("gpu") else "no_worker"
 
 
 @vary_on_headers("HX-Request")
@@ -86,7 +75,7 @@ def _state(found: InferenceJob) -> dict[str, Any]:
     return {
         "job": found,
         "project": found.project,
-        "waiting": waiting(found),
+        "waiting": jobs.waiting(found),
         "lacking": sorted(found.report.get("lacking", {}).items(), key=lambda each: -each[1]),
         "split_url": _anew(found) if found.split_id else "",
         "api_url": f"/api/inference/jobs/{found.pk}/results/",

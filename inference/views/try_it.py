@@ -23,7 +23,7 @@ from inference.drawing import skeleton_of
 from inference.forms import KeepForm, TryForm
 from inference.models import InferenceJob, InferenceKind, InferenceResult
 from inference.requests import NewImage, RequestRefused
-from inference.views.job_pages import is_fragment, waiting
+from inference.views.job_pages import is_fragment
 from predictions import curation
 from predictions.models import PredictionSet
 from predictions.overlays import colour_of
@@ -112,7 +112,7 @@ def answer_context(job: InferenceJob) -> dict[str, Any]:
     return {
         "job": job,
         "result": result,
-        "waiting": waiting(job),
+        "waiting": jobs.waiting(job),
         "times": [
             (name, time)
             for name, time in zip(("read and prepare", "model", "afterwards"), times, strict=True)

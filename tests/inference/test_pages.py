@@ -93,7 +93,7 @@ def test_sliders_find_all_candidates_in_the_page(client, project, make_checkpoin
 
 
 def test_a_job_without_a_worker_says_so(client, make_checkpoint, make_image, user, monkeypatch) -> None:
-    monkeypatch.setattr("inference.views.job_pages.is_served", lambda queue: False)
+    monkeypatch.setattr("inference.jobs.is_served", lambda queue: False)
     job = requests.make_image_job(user, make_checkpoint(), [make_image()], {})
     InferenceJob.objects.update(created_at="2020-01-01T00:00Z")
     page = client.get(job.get_absolute_url()).content.decode()
