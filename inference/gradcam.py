@@ -8,6 +8,9 @@ import torch
 
 from inference.adapters.base import Adapter, AdapterError, Image
 
+# Places on a side; networks for small pictures end in layers of two by two, which say little.
+FINE = 4
+
 
 def heat_map(adapter: Adapter, image: Image, class_id: int | None = None) -> np.ndarray[Any, Any]:
     """float32 [height, width] of the image, 0 to 1: how much each place spoke for the class (default: the model's own choice).
@@ -30,18 +33,18 @@ def heat_map(adapter: Adapter, image: Image, class_id: int | None = None) -> np.
 
 def _watched(module: Any, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The output of the last layer that still knows places, and the scores that came of it."""
-    seen: list[torch.Tensor | None] = [None]
+    seen: dict[bool, torch.Tensor] = {}  # by whether it is fine enough to tell places well
 
     def note(_: Any, __: Any, output: Any) -> None:
         if not isinstance(output, torch.Tensor):
             return
         if output.ndim == 3:
-            seen[0] = None  # it goes on in rows of tokens, which are no picture
-        elif output.ndim == 4 and _is_picture(module, output):
-            seen[0] = output
+            seen.clear()  # it goes on in rows of tokens, which are no picture
+        elif output.ndim == 4 and (side := _smaller_side(module, output)) > 1:
+            seen[side >= FINE] = output
 
     def note_tokens(_: Any, __: Any, output: torch.Tensor) -> None:
-        seen[0] = output
+        seen[True] = output
 
     tokens = _last_tokens(module)
     watched = [(tokens, note_tokens)] if tokens is not None else [(part, note) for part in module.modules()]
@@ -52,10 +55,10 @@ def _watched(module: Any, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     finally:
         for hook in hooks:
             hook.remove()
-    if seen[0] is None:
+    if not seen:
         raise AdapterError("The last layers of this architecture keep no places apart, which Grad-CAM needs.")
     # Ultralytics answers with probabilities and the scores before them; the slope of a sure probability is nearly zero.
-    return seen[0], answer[-1] if isinstance(answer, (tuple, list)) else answer
+    return seen[True] if True in seen else seen[False], answer[-1] if isinstance(answer, (tuple, list)) else answer
 
 
 def _last_tokens(module: Any) -> Any:
@@ -65,9 +68,8 @@ def _last_tokens(module: Any) -> Any:
     return getattr(module.blocks[-1], "norm1", None)
 
 
-def _is_picture(module: Any, output: torch.Tensor) -> bool:
-    """Larger than a point."""
-    return min(output.shape[1:3] if _has_channels_last(module) else output.shape[2:]) > 1
+def _smaller_side(module: Any, output: torch.Tensor) -> int:
+    return min(output.shape[1:3] if _has_channels_last(module) else output.shape[2:])
 
 
 def _has_channels_last(module: Any) -> bool:

@@ -57,7 +57,7 @@ def start_dataset(
     return _rung(requests.make_dataset_job(user, checkpoint, dataset, split, settings, name=name))
 
 
-def repeat(job: InferenceJob, user: User, checkpoint: Checkpoint | None = None) -> InferenceJob:
+def repeat(job: InferenceJob, user: User | None, checkpoint: Checkpoint | None = None) -> InferenceJob:
     """The same once more, as a job of its own; with another checkpoint where one is given."""
     return _rung(requests.copy_of(job, user, checkpoint or job.checkpoint))
 

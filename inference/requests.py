@@ -226,7 +226,7 @@ def _add_chunks(job: InferenceJob, count: int) -> None:
     job.image_count = job.progress_total = count
 
 
-def copy_of(job: InferenceJob, user: User, checkpoint: Checkpoint) -> InferenceJob:
+def copy_of(job: InferenceJob, user: User | None, checkpoint: Checkpoint) -> InferenceJob:
     """The same question once more, of this or another checkpoint. Raises RequestRefused."""
     check_runnable(checkpoint)
     if job.kind == InferenceKind.DATASET:

@@ -8,7 +8,7 @@ from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 
 from datasets.models import Sample
-from inference.drawing import annotated
+from inference.drawing import annotated, skeleton_of
 from inference.job_files import folder_of
 from inference.models import InferenceJob, InferenceKind, InferenceResult, ResultState
 from inference.suppression import shown
@@ -117,8 +117,15 @@ def content(result: InferenceResult) -> bytes:
 
 def picture(result: InferenceResult, confidence: float | None = None, iou: float | None = None) -> bytes:
     """The annotated picture, a JPEG. Raises FileNotFoundError and Unreadable."""
-    objects = shown_objects(result, confidence, iou)
+    objects = [with_skeleton(result.job, found) for found in shown_objects(result, confidence, iou)]
     return annotated(content(result), objects, result.top, upright=stored_image(result).exif_applied)
+
+
+def with_skeleton(job: InferenceJob, found: dict[str, Any]) -> dict[str, Any]:
+    if not (points := found.get("keypoints")):
+        return found
+    count = len(points) // 3
+    return found | {"skeleton": job.skeletons.get((found["label"], count)) or skeleton_of(count)}
 
 
 def with_colours(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

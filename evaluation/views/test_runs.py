@@ -27,6 +27,7 @@ from evaluation.test_images import image_rows
 from evaluation.test_listing import listed, matching
 from evaluation.test_protocol import preprocessing_card, rules_in_words
 from inference import jobs as inference_jobs
+from inference.requests import RequestRefused
 
 LISTED, CROPS, PREVIEW, IMAGES = 30, 48, 12, 24
 
@@ -215,6 +216,8 @@ def _acted(request: HttpRequest, pk: int, action: Callable[[TestRun], None]) -> 
         action(test_run)
     except testing.TestConflict as conflict:
         messages.error(request, str(conflict))
+    except RequestRefused as refusal:  # of the inference that it would wait for
+        messages.error(request, refusal.in_words())
     return redirect("tests:run", pk)
 
 

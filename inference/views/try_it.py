@@ -19,7 +19,6 @@ from datasets.models import Dataset, Sample, Split
 from datasets.shapes import mask_to_path
 from inference import jobs, results
 from inference.access import get_job, get_result, get_runnable
-from inference.drawing import skeleton_of
 from inference.forms import KeepForm, TryForm
 from inference.models import InferenceJob, InferenceKind, InferenceResult
 from inference.requests import NewImage, RequestRefused
@@ -136,7 +135,7 @@ def stage_data(result: InferenceResult) -> dict[str, Any]:
         "confidence": asked.confidence,
         "iou": asked.iou,
         "picture": reverse("inference:picture", args=[result.pk]),
-        "objects": [_drawn(found) for found in result.objects_found],
+        "objects": [_drawn(results.with_skeleton(result.job, found)) for found in result.objects_found],
     }
 
 
@@ -144,9 +143,7 @@ def _drawn(found: dict[str, Any]) -> dict[str, Any]:
     drawn = {name: found[name] for name in ("label", "label_id", "confidence", "bbox")} | {"colour": colour_of(found["label"])}
     if found.get("segmentation"):
         drawn["path"] = mask_to_path(found["segmentation"])
-    if points := found.get("keypoints"):
-        drawn["keypoints"], drawn["skeleton"] = points, skeleton_of(len(points) // 3)
-    return drawn
+    return drawn | {name: found[name] for name in ("keypoints", "skeleton") if found.get(name) is not None}
 
 
 @require_POST

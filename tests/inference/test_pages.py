@@ -171,6 +171,26 @@ def test_another_project_s_golden_set_does_not_exist(client, project, make_check
     assert not dataset.samples.exists()
 
 
+def test_bones_are_those_of_the_project_s_datasets(project, user, make_checkpoint, make_image) -> None:
+    make_category(make_dataset(project), "figure", keypoint_names=["head", "hip", "foot"], skeleton=[[1, 2], [2, 3], [3, 9]])
+    make_category(make_dataset(make_project()), "stool", keypoint_names=["a", "b", "c"], skeleton=[[1, 3]])
+    job = requests.make_image_job(user, make_checkpoint(), [make_image()], {}, single=True)
+    poses = {
+        name: {"label": name, "keypoints": [1.0, 2.0, 0.9] * count}
+        for name, count in [("figure", 3), ("stool", 3), ("person", 17)]
+    }
+    bones = {name: results.with_skeleton(job, pose)["skeleton"] for name, pose in poses.items()}
+    assert bones["figure"] == [(0, 1), (1, 2)] and bones["stool"] == [] and len(bones["person"]) == 19
+    plain = {"label": "figure", "keypoints": None}
+    assert results.with_skeleton(job, plain) == plain
+
+
+def test_a_cancelled_job_says_what_became_of_it(client, user, make_checkpoint, make_image) -> None:
+    job = requests.make_image_job(user, make_checkpoint(), [make_image()], {})
+    jobs.cancel(job)
+    assert "It was cancelled" in client.get(job.get_absolute_url()).content.decode()
+
+
 # --- Where it looked -----------------------------------------------------------------------------------------------------
 @pytest.fixture
 def explained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
