@@ -34,6 +34,7 @@ FIELDS = {
     "false_positives": "int4", "false_negatives": "int4", "f1": "float8", "loss": "float8", "inference_ms": "float8",
 }  # fmt: skip
 STEPS = 4
+MOST_NAMED = 8  # classes in a warning
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def work_on(test_run: TestRun, heartbeat: Heartbeat) -> None:
         material = read(test_run, run)
     heartbeat.progress(1, STEPS, f"Judging {len(material.stage.samples):,} images")
     outcome = JUDGES[test_run.task_type](material.stage.scene, **material.arguments)
-    outcome = replace(outcome, warnings=[*material.warnings, *outcome.warnings])
+    warnings = [*material.warnings, *_unknown_classes(run, material.stage), *outcome.warnings]
+    outcome = replace(outcome, warnings=warnings)
     heartbeat.progress(2, STEPS, "Writing")
     write(test_run, material, outcome)
 
@@ -176,6 +178,22 @@ def _without_masks(truth: Truth, predictions: Predictions) -> list[str]:
         if missing:
             found.append(f"{missing:,} {what} have no mask; they overlap nothing.")
     return found
+
+
+def _unknown_classes(run: PredictionRun, stage: Stage) -> list[str]:
+    """Of what a checkpoint predicted: classes of the truth that it has no name for, which nobody could tell from plain misses."""
+    names = run.generation_params.get("class_names")
+    if not isinstance(names, list) or "inference_job" not in run.generation_params:
+        return []
+    known = {*names, *run.generation_params.get("class_mapping", {}).values()}
+    unknown = [name for name in stage.scene.category_names if name not in known]
+    if not unknown:
+        return []
+    shown = ", ".join(unknown[:MOST_NAMED]) + (", …" if len(unknown) > MOST_NAMED else "")
+    return [
+        f"The checkpoint has no class called {shown}, so nothing of {'it' if len(unknown) == 1 else 'them'} could be found. "
+        "Where it has another name for one, say so when the checkpoint is run."
+    ]
 
 
 def _times(test_run: TestRun, run: PredictionRun, stage: Stage) -> Floats:

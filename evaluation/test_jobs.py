@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from django.db import transaction
+
 from accounts.models import User
-from datasets.models import Dataset, Split
+from datasets.models import Dataset, JobStatus, Split
 from evaluation import reconciling, tasks, test_runs
 from evaluation.models import TestRun
 from evaluation.test_runs import Asked
@@ -17,9 +19,11 @@ def start_from_run(user: User, run: PredictionRun, asked: Asked) -> TestRun:
     return test_run
 
 
-def start_from_checkpoint(user: User, checkpoint: Checkpoint, dataset: Dataset, split: Split, asked: Asked) -> TestRun:
-    """Inference makes the predictions, unsure ones too: average precision wants them. The test goes on by itself then."""
-    settings = {"confidence": test_runs.LEAST_CONFIDENCE}
+def start_from_checkpoint(
+    user: User, checkpoint: Checkpoint, dataset: Dataset, split: Split, asked: Asked, settings: dict[str, Any]
+) -> TestRun:
+    """Inference makes the predictions, unsure ones too unless told: average precision wants them. The test goes on by itself then."""
+    settings = {"confidence": test_runs.LEAST_CONFIDENCE} | settings
     job = inference_jobs.start_dataset(user, checkpoint, dataset, split, settings, name=asked.name)
     return test_runs.make_from_checkpoint(user, checkpoint, dataset, split, job, asked)
 
@@ -31,9 +35,19 @@ def cancel(test_run: TestRun) -> None:
         inference_jobs.cancel(test_run.inference)
 
 
+@transaction.atomic
 def retry(test_run: TestRun) -> None:
+    """Once more, as it was asked for. Where the predictions were never made, the checkpoint is asked anew first."""
     test_runs.requeue(test_run)
-    tasks.run_test.delay_on_commit(test_run.pk)
+    inference = test_run.inference
+    if (
+        test_run.prediction_run_id is None
+        and inference is not None
+        and inference.status in (JobStatus.FAILED, JobStatus.CANCELLED)
+    ):
+        test_runs.wait_for(test_run, inference_jobs.repeat(inference, inference.created_by))
+    else:
+        tasks.run_test.delay_on_commit(test_run.pk)
 
 
 def reconciliation_of(test_run: TestRun) -> dict[str, Any] | None:

@@ -10,7 +10,8 @@ from datasets import task_types
 from datasets.models import Dataset, Split
 from evaluation.rules import LABELS, protocol_names
 from evaluation.test_protocol import PROTOCOL_NAMES
-from evaluation.test_runs import Asked
+from evaluation.test_runs import LEAST_CONFIDENCE, Asked
+from inference.forms import SettingsForm, mapped_classes
 from predictions.models import Checkpoint, PredictionRun, PredictionSetVersion, SetKind
 
 
@@ -72,6 +73,8 @@ class NewTestForm(forms.Form):
 
     def __init__(self, project: Project, data: Any = None, **kwargs: Any) -> None:
         super().__init__(data, **kwargs)
+        # How a checkpoint is asked; "confidence" alone is that of the counts.
+        self.predicting = SettingsForm(data, prefix="predict", initial={"confidence": LEAST_CONFIDENCE})
         runs = (
             PredictionRun.objects.completed()
             .of_images()
@@ -108,9 +111,13 @@ class NewTestForm(forms.Form):
                 self.add_error("run", "Choose a run that exists, or a checkpoint: one of the two.")
             elif checkpoint and not split:
                 self.add_error("split", "Choose the images that the checkpoint is to predict.")
+            elif checkpoint and not self.predicting.is_valid():
+                self.add_error(None, "Correct how the checkpoint is asked.")
             else:
                 dataset: Dataset = run.dataset if run else split.dataset  # type: ignore[union-attr]
                 found["asked"] = self._asked(found, found["task_type"] or dataset.task_type)
+                if checkpoint:
+                    found["predicting"] = self.predicting.asked() | {"class_mapping": mapped_classes(self.data, dataset)}
         return found
 
     def _asked(self, found: dict[str, Any], task_type: str) -> Asked:

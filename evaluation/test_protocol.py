@@ -28,6 +28,23 @@ def rules_in_words(test_run: TestRun) -> list[tuple[str, str]]:
     mapping = rules.get("class_mapping") or {}
     if mapping:
         found.append(("Classes", "; ".join(f"{old} counts as {new}" for old, new in mapping.items())))
+    return found + _how_asked(test_run)
+
+
+def _how_asked(test_run: TestRun) -> list[tuple[str, str]]:
+    """Of a checkpoint's predictions: which of its answers were kept, and as what."""
+    told = test_run.prediction_run.generation_params if test_run.prediction_run else {}
+    settings, mapping = told.get("settings"), told.get("class_mapping")
+    found = []
+    if (
+        test_run.task_type != "classification"
+        and isinstance(settings, dict)
+        and {"confidence", "iou", "max_objects"} <= settings.keys()
+    ):
+        words = f"Confidence from {settings['confidence']:g}, overlap up to {settings['iou']:g}, {settings['max_objects']} objects of an image."
+        found.append(("The checkpoint was asked for", words))
+    if mapping and isinstance(mapping, dict):
+        found.append(("Its classes", "; ".join(f"{theirs} became {ours}" for theirs, ours in mapping.items())))
     return found
 
 

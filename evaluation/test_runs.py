@@ -130,6 +130,12 @@ def still_waits(test_run: TestRun) -> bool:
     return test_run.prediction_run_id is None and test_run.inference is not None and test_run.inference.is_active
 
 
+def wait_for(test_run: TestRun, inference: InferenceJob) -> None:
+    """For the predictions of this job in place of those of an earlier one."""
+    TestRun.objects.filter(pk=test_run.pk).update(inference=inference, stage=WAITING)
+    test_run.inference, test_run.stage = inference, WAITING
+
+
 def take_predictions(test_run: TestRun) -> PredictionRun:
     """The run to be judged, which inference may have made only now. Raises ImportRefused where there will be none."""
     job = test_run.inference

@@ -28,9 +28,10 @@ from evaluation.metrics.matches import ErrorType
 from evaluation.models import TestRun
 from evaluation.stored_matches import BACKGROUND, confidence_of
 from evaluation.test_runs import Asked
-from inference import checkpoints
+from inference.jobs_api import chosen_checkpoint
+from inference.settings_api import asked_settings
 from predictions import training
-from predictions.models import Checkpoint, PredictionRun, PredictionSetVersion
+from predictions.models import PredictionRun, PredictionSetVersion
 from predictions.training_api import JOB_ID, PROJECT
 
 
@@ -103,19 +104,10 @@ def _from_checkpoint(user: User, wanted: dict[str, Any]) -> TestRun:
             or {"checkpoint_id": "Send a prediction_run, or either checkpoint_id or training_job_id."}
         )
     dataset = get_dataset(user, wanted["dataset"], Role.EDITOR)
-    checkpoint = _checkpoint(user, wanted)
+    checkpoint = chosen_checkpoint(user, wanted)
     asked = _asked(user, wanted, dataset)
-    return test_jobs.start_from_checkpoint(user, checkpoint, dataset, cast(Split, asked.split), asked)
-
-
-def _checkpoint(user: User, wanted: dict[str, Any]) -> Checkpoint:
-    if "training_job_id" in wanted:
-        job = training.find_job(user, wanted["training_job_id"], Role.EDITOR, wanted.get("project", ""))
-        return checkpoints.resolve(job, wanted["checkpoint"])
-    visible = Checkpoint.objects.visible_to(user).runnable().select_related("project")
-    found = get_object_or_404(visible, pk=wanted["checkpoint_id"])
-    require_role(user, found.project, Role.EDITOR)
-    return found
+    settings = asked_settings(wanted.get("inference", {}))
+    return test_jobs.start_from_checkpoint(user, checkpoint, dataset, cast(Split, asked.split), asked, settings)
 
 
 def _asked(user: User, wanted: dict[str, Any], dataset: Dataset) -> Asked:

@@ -10,6 +10,7 @@ from evaluation.image_results import SORTS
 from evaluation.metrics.matches import ErrorType
 from evaluation.models import TestRun
 from evaluation.object_changes import KINDS
+from inference.settings_api import PredictingSerializer
 
 ERRORS = [kind.name.lower() for kind in ErrorType if kind != ErrorType.NONE]
 OUTCOMES = ("tp", "fp", "fn")
@@ -45,6 +46,7 @@ class TestRunRequestSerializer(serializers.Serializer):
         default="", allow_blank=True, choices=task_types.choices(), help_text="Left out: that of the dataset."
     )
     name = serializers.CharField(default="", max_length=200, allow_blank=True)
+    inference = PredictingSerializer(required=False, help_text="With a checkpoint: how it is asked.")
 
 
 class IntervalField(serializers.ListField):

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,6 +44,8 @@ DIRECTIONS = {
     "loss": False, "error_rate": False,
 }  # fmt: skip
 MOST_LISTED = 10
+# What the hub says of a model's input, as timm's adapter takes it.
+INPUT = ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")
 
 
 class CheckpointRefused(Exception):
@@ -112,16 +114,44 @@ def register_upload(upload: Upload, told: Told, *, job: TrainingJob | None = Non
     """A complete upload, which is moved into the file storage. Raises CheckpointRefused."""
     if not upload.is_complete:
         raise CheckpointRefused("The upload is not complete.", f"{upload.received:,} of {upload.size:,} bytes have arrived.")
-    facts = _facts(upload.path, upload.file_name, told)
-    with upload.path.open("rb") as file:
-        stored = default_storage.save(f"checkpoints/{facts['sha256'][:2]}/{clean_file_name(upload.file_name)}", File(file))
+    checkpoint = _register_copy(upload.project, upload.path, upload.file_name, told, job, upload.owner)
+    remove_upload(upload)
+    return checkpoint
+
+
+def register_hub(project: Project, name: str, told: Told, *, job: TrainingJob | None = None) -> Checkpoint:
+    """A model of the Hugging Face hub by its name: its weights are fetched and kept here. Raises CheckpointRefused."""
     try:
-        checkpoint = _store(upload.project, job, upload.owner, told, path="", file=stored, **facts)
+        found = importlib.import_module("inference.adapters.hub").fetched(name)
+    except AdapterError as refusal:
+        raise CheckpointRefused(str(refusal), refusal.remedy) from None
+    except ImportError as error:
+        raise CheckpointRefused(
+            f"Names of the hub need the package {error.name}, which is not installed here.",
+            "Install requirements-inference.txt.",
+        ) from None
+    told = replace(
+        told,
+        framework="timm",
+        architecture=told.architecture or found.architecture,
+        class_names=told.class_names or found.class_names,
+        preprocessing=told.preprocessing or {key: found.config[key] for key in INPUT if found.config.get(key) is not None},
+    )
+    return _register_copy(project, found.weights, found.weights.name, told, job, None)
+
+
+def _register_copy(
+    project: Project, path: Path, name: str, told: Told, job: TrainingJob | None, user: User | None
+) -> Checkpoint:
+    """The file is copied into the file storage, and is gone from there where the row fails."""
+    facts = _facts(path, name, told)
+    with path.open("rb") as file:
+        stored = default_storage.save(f"checkpoints/{facts['sha256'][:2]}/{clean_file_name(name)}", File(file))
+    try:
+        return _store(project, job, user, told, path="", file=stored, **facts)
     except BaseException:
         default_storage.delete(stored)
         raise
-    remove_upload(upload)
-    return checkpoint
 
 
 def register_exported(export: CheckpointExport, user: User | None) -> Checkpoint:

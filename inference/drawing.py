@@ -22,14 +22,14 @@ PERSON = [
 
 
 def skeleton_of(points: int) -> list[tuple[int, int]]:
-    """Known for people only; other points stand alone."""
+    """That of people, who need no dataset to be known; other points stand alone."""
     return PERSON if points == len(PERSON) - 2 else []
 
 
 def annotated(
     content: bytes, objects: Sequence[dict[str, Any]], top: Sequence[Sequence[Any]], *, upright: bool = True
 ) -> bytes:
-    """A JPEG of the upright image with its objects, or with a classifier's first choices in the corner. Raises Unreadable."""
+    """A JPEG of the upright image with its objects (of poses with their `skeleton`), or a classifier's first choices. Raises Unreadable."""
     picture = Image.fromarray(decoded(content, upright=upright)).convert("RGBA")
     unit = max(1.0, max(picture.size) / 640)
     for found in reversed(objects):  # the surest lie on top
@@ -59,13 +59,15 @@ def _draw_object(pen: ImageDraw.ImageDraw, found: dict[str, Any], unit: float) -
     pen.rectangle((left, top, right, bottom), outline=INK, width=round(3.4 * unit))
     pen.rectangle((left, top, right, bottom), outline=colour, width=round(2 * unit))
     if points := found.get("keypoints"):
-        _draw_points(pen, points, colour, unit)
+        _draw_points(pen, points, found.get("skeleton", ()), colour, unit)
     _write(pen, (left, top), [f"{found['label']} {found['confidence']:.2f}"], colour, unit, above=True)
 
 
-def _draw_points(pen: ImageDraw.ImageDraw, values: Sequence[float], colour: str, unit: float) -> None:
+def _draw_points(
+    pen: ImageDraw.ImageDraw, values: Sequence[float], skeleton: Iterable[tuple[int, int]], colour: str, unit: float
+) -> None:
     points = list(zip(values[0::3], values[1::3], values[2::3], strict=True))
-    for one, other in skeleton_of(len(points)):
+    for one, other in skeleton:
         if points[one][2] >= SEEN and points[other][2] >= SEEN:
             pen.line((*points[one][:2], *points[other][:2]), fill=colour, width=round(2 * unit))
     for x, y, confidence in points:

@@ -1,11 +1,13 @@
 """Forms of the inference pages."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 
 from accounts.models import Project
 from datasets.models import Dataset, JobStatus, Split
+from inference.adapters.base import DEFAULTS
 from predictions.models import Checkpoint
 
 
@@ -49,24 +51,36 @@ class ManyFilesInput(forms.FileInput):
     allow_multiple_selected = True
 
 
-class SettingsForm(CheckpointForm):
-    confidence = forms.FloatField(min_value=0, max_value=1, initial=0.25, widget=forms.NumberInput(attrs={"step": "0.01"}))
+class SettingsForm(forms.Form):
+    """Which of a checkpoint's answers count; as InferenceSettings has them."""
+
+    confidence = forms.FloatField(
+        label="Confidence from", min_value=0, max_value=1, initial=DEFAULTS.confidence, required=False,
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )  # fmt: skip
     iou = forms.FloatField(
-        label="Overlap (IoU)", min_value=0, max_value=1, initial=0.7, widget=forms.NumberInput(attrs={"step": "0.01"}),
+        label="Overlap (IoU) up to", min_value=0, max_value=1, initial=DEFAULTS.iou, required=False,
+        widget=forms.NumberInput(attrs={"step": "any"}),
         help_text="Of two objects of a class that overlap more, the surer one stays.",
     )  # fmt: skip
+    max_objects = forms.IntegerField(
+        label="Objects of an image", min_value=1, max_value=1_000, initial=DEFAULTS.max_objects, required=False,
+        help_text="At most so many, the surest.",
+    )  # fmt: skip
 
-    def asked(self) -> dict[str, float]:
-        return {name: self.cleaned_data[name] for name in ("confidence", "iou")}
+    def asked(self) -> dict[str, Any]:
+        """What somebody chose; the rest is as usual."""
+        given = {name: self.cleaned_data[name] for name in ("confidence", "iou", "max_objects")}
+        return {name: value for name, value in given.items() if value is not None}
 
 
-class BatchForm(SettingsForm):
+class BatchForm(CheckpointForm, SettingsForm):
     files: Any = ManyFilesField(
         label="Images, or a ZIP of them", widget=ManyFilesInput(attrs={"accept": "image/*,.zip"}), max_length=1000
     )
 
 
-class DatasetForm(SettingsForm):
+class DatasetForm(CheckpointForm, SettingsForm):
     split = forms.ModelChoiceField(Split.objects.none(), empty_label=None, label="Dataset and split")
     name = forms.CharField(
         max_length=120, required=False, label="Name of the run", help_text="Left empty: the checkpoint's name."
@@ -82,6 +96,21 @@ class DatasetForm(SettingsForm):
         )
         splits.label_from_instance = lambda split: f"{split.dataset} / {split.name} ({split.sample_count:,} images)"
         self.has_splits = splits.queryset.exists()
+
+
+CLASS_INPUT = "class_{}"  # of a category's id: which class of the checkpoint becomes it
+
+
+def mapped_classes(data: Mapping[str, Any], dataset: Dataset) -> dict[str, str]:
+    """Classes of the checkpoint -> the dataset's, as the page's fields assign them. Raises ValidationError."""
+    found: dict[str, str] = {}
+    for key, ours in dataset.categories.values_list("pk", "name"):
+        theirs = data.get(CLASS_INPUT.format(key), "").strip()
+        if theirs in found:
+            raise forms.ValidationError(f"{theirs} can become {found[theirs]} or {ours}, not both.")
+        if theirs:
+            found[theirs] = ours
+    return found
 
 
 class HistoryForm(forms.Form):

@@ -3,13 +3,16 @@
 import threading
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.models import User
 from datasets.models import Dataset, JobStatus, Sample, Split, Upload
+from datasets.workers import is_served
 from inference import requests, tasks
 from inference.job_files import remove_files_of
 from inference.models import InferenceJob, InferenceKind
@@ -22,6 +25,10 @@ SLOWEST_PAUSE = 0.1
 # Of the threads of a web process; the others must stay free to answer.
 MOST_WAITING = 2
 _waiting = threading.BoundedSemaphore(MOST_WAITING)
+
+
+# So long a job may wait before anybody asks why.
+UNREMARKABLE = timedelta(seconds=3)
 
 
 class JobEnded(RequestRefused):
@@ -50,7 +57,7 @@ def start_dataset(
     return _rung(requests.make_dataset_job(user, checkpoint, dataset, split, settings, name=name))
 
 
-def repeat(job: InferenceJob, user: User, checkpoint: Checkpoint | None = None) -> InferenceJob:
+def repeat(job: InferenceJob, user: User | None, checkpoint: Checkpoint | None = None) -> InferenceJob:
     """The same once more, as a job of its own; with another checkpoint where one is given."""
     return _rung(requests.copy_of(job, user, checkpoint or job.checkpoint))
 
@@ -83,6 +90,13 @@ def _ended_within(job: InferenceJob, seconds: float) -> bool:
             return False
         time.sleep(pause)
         pause = min(SLOWEST_PAUSE, pause * 1.1)
+
+
+def waiting(job: InferenceJob) -> str:
+    """Why a job has not begun, where it is time to say so: `no_worker`, or `queue` where one lives and has other work."""
+    if job.status != JobStatus.PENDING or timezone.now() - job.created_at < UNREMARKABLE:
+        return ""
+    return "queue" if is_served("gpu") else "no_worker"
 
 
 @transaction.atomic

@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db.models import QuerySet
+from django.http import Http404
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import exceptions, generics, serializers, status
 from rest_framework.filters import OrderingFilter
 from rest_framework.parsers import JSONParser, MultiPartParser
@@ -19,19 +20,21 @@ from accounts.models import Role, User
 from datasets.access import get_dataset
 from datasets.models import JobStatus, Sample
 from datasets.uploads import store_file
+from datasets.workers import is_served
 from inference import checkpoints, jobs, results
 from inference.access import get_job
 from inference.models import InferenceJob, InferenceKind, InferenceResult, ResultState
 from inference.requests import NewImage, RequestRefused
+from inference.settings_api import SettingsSerializer, asked_settings, class_mapping_field
 from predictions import training
-from predictions.models import Checkpoint
+from predictions.models import Checkpoint, TrainingJob
 
 # A single image is waited for so long, seconds; then its job is the answer.
 PATIENCE = 20.0
 MOST_SAMPLES = 10_000
 
 
-class WhichCheckpointSerializer(serializers.Serializer):
+class WhichCheckpointSerializer(SettingsSerializer):
     """One of a training job (`training_job_id`, with `checkpoint`), or one by its id (`checkpoint_id`)."""
 
     training_job_id = serializers.CharField(required=False, max_length=120, help_text="The training job's own id.")
@@ -42,11 +45,6 @@ class WhichCheckpointSerializer(serializers.Serializer):
     project = serializers.CharField(
         required=False, max_length=120, help_text="Slug, where several of your projects have a training job of that id."
     )
-    confidence = serializers.FloatField(required=False, min_value=0, max_value=1, help_text="Default: 0.25.")
-    iou = serializers.FloatField(
-        required=False, min_value=0, max_value=1, help_text="Overlap above which two objects of a class are one. Default: 0.7."
-    )
-    max_objects = serializers.IntegerField(required=False, min_value=1, max_value=1_000, help_text="Default: 300.")
 
 
 class SingleRequestSerializer(WhichCheckpointSerializer):
@@ -68,6 +66,7 @@ class SamplesRequestSerializer(WhichCheckpointSerializer):
 
 
 class DatasetRequestSerializer(WhichCheckpointSerializer):
+    class_mapping = class_mapping_field()
     dataset = serializers.IntegerField(help_text="Id of the dataset.")
     split = serializers.CharField(max_length=60)
     name = serializers.CharField(
@@ -85,6 +84,9 @@ class InferenceJobSerializer(serializers.ModelSerializer):
     settings = serializers.DictField(read_only=True)
     images_per_second = serializers.FloatField(read_only=True, allow_null=True)
     seconds_left = serializers.FloatField(read_only=True, allow_null=True)
+    waiting = serializers.SerializerMethodField(
+        help_text="Why a pending job has not begun: `no_worker` (it is kept until one comes), `queue`, or nothing yet."
+    )
     lacking = serializers.SerializerMethodField(help_text="Objects of classes that the dataset lacks, by class name.")
 
     class Meta:
@@ -92,12 +94,16 @@ class InferenceJobSerializer(serializers.ModelSerializer):
         fields = [
             "id", "project", "kind", "name", "status", "checkpoint_id", "checkpoint", "dataset_id", "split", "run_id", "settings",
             "image_count", "done_count", "failed_count", "progress_done", "progress_total", "images_per_second", "seconds_left",
-            "device", "batch_size", "lacking", "error", "created_by", "created_at", "started_at", "finished_at",
+            "device", "batch_size", "waiting", "lacking", "error", "created_by", "created_at", "started_at", "finished_at",
         ]  # fmt: skip
         read_only_fields = fields
 
     def get_run_id(self, job: InferenceJob) -> int | None:
         return job.run_id if job.status == JobStatus.COMPLETED else None
+
+    @extend_schema_field(serializers.ChoiceField(choices=["", "no_worker", "queue"]))
+    def get_waiting(self, job: InferenceJob) -> str:
+        return jobs.waiting(job)
 
     def get_lacking(self, job: InferenceJob) -> dict[str, int]:
         return job.report.get("lacking", {})
@@ -146,8 +152,7 @@ def chosen_checkpoint(user: User, wanted: dict[str, Any]) -> Checkpoint:
     if ("training_job_id" in wanted) == ("checkpoint_id" in wanted):
         raise exceptions.ValidationError({"checkpoint_id": "Send either checkpoint_id or training_job_id."})
     if "training_job_id" in wanted:
-        job = training.find_job(user, wanted["training_job_id"], Role.EDITOR, wanted.get("project", ""))
-        return checkpoints.resolve(job, wanted["checkpoint"])
+        return checkpoints.resolve(_training_job(user, wanted), wanted["checkpoint"])
     visible = Checkpoint.objects.visible_to(user).runnable().select_related("project")
     found = visible.filter(pk=wanted["checkpoint_id"]).first()
     if found is None:
@@ -157,8 +162,14 @@ def chosen_checkpoint(user: User, wanted: dict[str, Any]) -> Checkpoint:
     return found
 
 
-def asked_settings(wanted: dict[str, Any]) -> dict[str, Any]:
-    return {name: wanted[name] for name in ("confidence", "iou", "max_objects") if name in wanted}
+def _training_job(user: User, wanted: dict[str, Any]) -> TrainingJob:
+    try:
+        return training.find_job(user, wanted["training_job_id"], Role.EDITOR, wanted.get("project", ""))
+    except Http404:
+        newest = TrainingJob.objects.visible_to(user).order_by("-pk").values_list("job_id", flat=True)[:10]
+        raise exceptions.NotFound(
+            f"There is no training job '{wanted['training_job_id']}'. There are: {', '.join(newest) or 'none yet'}."
+        ) from None
 
 
 def as_images(files: list[TemporaryUploadedFile]) -> list[NewImage]:
@@ -185,12 +196,18 @@ class SingleView(APIView):
         checkpoint = chosen_checkpoint(request.user, wanted)
         (image,) = as_images([wanted["image"]])
         job = jobs.start_single(request.user, checkpoint, image, asked_settings(wanted))
-        if not jobs.wait_for(job, PATIENCE):
+        if not _is_answered(job):
             return accepted(job)
         result = InferenceResult.objects.select_related("job", "sample").get(job=job)
         if job.status != JobStatus.COMPLETED:
-            raise RequestRefused(result.error or job.error)
+            raise RequestRefused(job.error, files={result.name: result.error} if result.error else None)
         return Response(InferenceResultSerializer(with_address(request, result)).data)
+
+
+def _is_answered(job: InferenceJob) -> bool:
+    """Nobody waits long where no worker could answer."""
+    soon = jobs.UNREMARKABLE.total_seconds()
+    return jobs.wait_for(job, soon) or (is_served("gpu") and jobs.wait_for(job, PATIENCE - soon))
 
 
 def with_address(request: Request, result: InferenceResult) -> dict[str, Any]:

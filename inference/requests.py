@@ -1,6 +1,7 @@
 """Inference jobs as somebody asks for them: checked, with a row for each image and for each chunk. No Celery here."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from predictions.models import Checkpoint, PredictionRun, RunOrigin
 IMAGES_PER_CHUNK = 32
 # Of one request; more come as an archive.
 MOST_IMAGES = 2_000
+MOST_SHOWN = 100  # class names in a message
 RUN_NAME_LENGTH = 120
 REMEDY = "Leave out what is named, and send the rest again."
 REASONS = {
@@ -66,6 +68,23 @@ def checked_settings(given: dict[str, Any]) -> dict[str, Any]:
         if not 1 <= found["max_objects"] <= 1_000:
             raise RequestRefused("max_objects lies between 1 and 1,000.")
     return found
+
+
+def checked_mapping(checkpoint: Checkpoint, dataset: Dataset, given: Mapping[str, str]) -> dict[str, str]:
+    """Classes of the checkpoint -> those of the dataset that their objects become. Raises RequestRefused for unknown ones."""
+    names = Counter(dataset.categories.values_list("name", flat=True))
+    _refuse_unknown(f"{dataset} has", given.values(), names)
+    if checkpoint.class_names:  # else known only once it has run
+        _refuse_unknown(f"{checkpoint} has", given, checkpoint.class_names)
+    if shared := [name for name in given.values() if names[name] > 1]:
+        raise RequestRefused(f"Several classes of {dataset} are called {shared[0]}.", "Give each a name of its own.")
+    return {theirs: ours for theirs, ours in given.items() if theirs != ours}
+
+
+def _refuse_unknown(who_has: str, given: Iterable[str], known: Collection[str]) -> None:
+    if unknown := [name for name in given if name not in known]:
+        shown = ", ".join(sorted(known)[:MOST_SHOWN]) + (", …" if len(known) > MOST_SHOWN else "")
+        raise RequestRefused(f"{who_has} no class {', '.join(unknown[:5])}.", f"There are: {shown or 'none yet'}.")
 
 
 def inspected(images: Sequence[NewImage]) -> list[NewImage]:
@@ -138,6 +157,8 @@ def make_dataset_job(
         raise RequestRefused("The checkpoint and the dataset belong to different projects.", "Register it in the dataset's.")
     if not split.sample_count:
         raise RequestRefused(f"The split {split.name} holds no images.", "Import its images first.")
+    if mapping := checked_mapping(checkpoint, dataset, settings.get("class_mapping") or {}):
+        settings = settings | {"class_mapping": mapping}
     name = name.strip()[:RUN_NAME_LENGTH] or str(checkpoint)[:RUN_NAME_LENGTH]
     run = PredictionRun.objects.create(
         project=dataset.project, dataset=dataset, split=split, name=name, origin=RunOrigin.INFERENCE, created_by=user,
@@ -205,7 +226,7 @@ def _add_chunks(job: InferenceJob, count: int) -> None:
     job.image_count = job.progress_total = count
 
 
-def copy_of(job: InferenceJob, user: User, checkpoint: Checkpoint) -> InferenceJob:
+def copy_of(job: InferenceJob, user: User | None, checkpoint: Checkpoint) -> InferenceJob:
     """The same question once more, of this or another checkpoint. Raises RequestRefused."""
     check_runnable(checkpoint)
     if job.kind == InferenceKind.DATASET:

@@ -8,7 +8,7 @@ from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 
 from datasets.models import Sample
-from inference.drawing import annotated
+from inference.drawing import annotated, skeleton_of
 from inference.job_files import folder_of
 from inference.models import InferenceJob, InferenceKind, InferenceResult, ResultState
 from inference.suppression import shown
@@ -101,6 +101,11 @@ def heat_name(result: InferenceResult) -> str:
     return f"{folder_of(result.job_id).name}/heat-{result.pk}.png"
 
 
+def heat_reason_name(result: InferenceResult) -> str:
+    """Beside it: why nobody can say where it looked."""
+    return f"{folder_of(result.job_id).name}/heat-{result.pk}.txt"
+
+
 def content(result: InferenceResult) -> bytes:
     """The stored file. Raises FileNotFoundError."""
     name = stored_image(result).image
@@ -112,8 +117,15 @@ def content(result: InferenceResult) -> bytes:
 
 def picture(result: InferenceResult, confidence: float | None = None, iou: float | None = None) -> bytes:
     """The annotated picture, a JPEG. Raises FileNotFoundError and Unreadable."""
-    objects = shown_objects(result, confidence, iou)
+    objects = [with_skeleton(result.job, found) for found in shown_objects(result, confidence, iou)]
     return annotated(content(result), objects, result.top, upright=stored_image(result).exif_applied)
+
+
+def with_skeleton(job: InferenceJob, found: dict[str, Any]) -> dict[str, Any]:
+    if not (points := found.get("keypoints")):
+        return found
+    count = len(points) // 3
+    return found | {"skeleton": job.skeletons.get((found["label"], count)) or skeleton_of(count)}
 
 
 def with_colours(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

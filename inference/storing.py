@@ -153,13 +153,18 @@ def _write_predictions(job: InferenceJob, answers: Sequence[Answer], samples: di
 
 
 def known_categories(job: InferenceJob) -> dict[str, int]:
-    """The dataset's categories by name, locked until the transaction ends; a name that two of them share means neither."""
+    """The dataset's categories by the names that the checkpoint has for them, locked until the transaction ends.
+
+    A name that two of them share means neither.
+    """
     found: dict[str, int] = {}
     shared = set()
     for key, name in locked_keys(Category.objects.filter(dataset=job.dataset_id), "pk", "name"):
         shared |= {name} & found.keys()
         found[str(name)] = int(str(key))
-    return {name: key for name, key in found.items() if name not in shared}
+    own = {name: key for name, key in found.items() if name not in shared}
+    mapping: dict[str, str] = job.settings.get("class_mapping", {})
+    return own | {theirs: own[ours] for theirs, ours in mapping.items() if ours in own}
 
 
 def _predicted(result: InferenceResult, sample: int) -> list[tuple[str, dict[str, Any]]]:
@@ -218,7 +223,11 @@ def _complete_run(job: InferenceJob, run: PredictionRun) -> None:
     lacking = sum(job.report.get(LACKING, {}).values())
     run.skipped = {"unknown_category": lacking} if lacking else {}
     run.skipped_count = lacking
-    run.generation_params = job.report.get("facts", {}) | {"devices": job.report.get("devices", []), "inference_job": job.pk}
+    run.generation_params = job.report.get("facts", {}) | {
+        "devices": job.report.get("devices", []),
+        "inference_job": job.pk,
+        "class_mapping": job.settings.get("class_mapping", {}),
+    }
     run.name = free_name(run)
     run.status = RunStatus.COMPLETED
     run.save()

@@ -3,10 +3,10 @@
 from celery import shared_task
 
 from datasets.runner import run_job
-from inference import checkpoints, exporting
+from inference import checkpoints, explaining, exporting
 from inference.job_files import remove_orphans
 from inference.models import CheckpointExport, InferenceResult
-from inference.runner import explain, run_some
+from inference.runner import run_some
 from predictions.models import Checkpoint
 
 # Of messages in Redis 0 goes first: a single image, for which somebody waits, before the next chunks of a batch.
@@ -45,4 +45,4 @@ def adopt_checkpoint(checkpoint_id: int) -> None:
 def explain_result(result_id: int) -> None:
     result = InferenceResult.objects.select_related("job__checkpoint", "sample").filter(pk=result_id).first()
     if result is not None:
-        explain(result)
+        explaining.explain(result)

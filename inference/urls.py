@@ -10,6 +10,7 @@ urlpatterns = [
     path("projects/<slug:slug>/inference/", try_it.try_it, name="try"),
     path("projects/<slug:slug>/inference/batch/", starting.batch_new, name="batch_new"),
     path("projects/<slug:slug>/inference/dataset/", starting.dataset_new, name="dataset_new"),
+    path("projects/<slug:slug>/inference/classes/", starting.class_fit_of, name="class_fit"),
     path("projects/<slug:slug>/inference/jobs/", job_pages.history, name="list"),
     path("inference/<int:pk>/", job_pages.job, name="job"),
     path("inference/<int:pk>/answer/", try_it.answer, name="answer"),

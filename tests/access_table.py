@@ -205,6 +205,7 @@ PAGES = {
     "inference:try": Row("project", get=SEE, post=EDIT_422),
     "inference:batch_new": Row("project", get=EDIT, post=EDIT_422),
     "inference:dataset_new": Row("project", get=EDIT, post=EDIT_422),
+    "inference:class_fit": Row("project", get=EDIT),
     "inference:list": Row("project", get=SEE),
     "inference:job": Row("inference", get=SEE),
     "inference:answer": Row("inference", get=SEE),

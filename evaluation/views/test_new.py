@@ -12,6 +12,7 @@ from evaluation import test_jobs
 from evaluation.test_new_form import NewTestForm
 from evaluation.test_runs import TestRefused
 from inference.requests import RequestRefused
+from inference.views.starting import chosen, fit_context
 
 INVALID = 422
 
@@ -19,10 +20,7 @@ INVALID = 422
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest, slug: str) -> HttpResponse:
     project = get_project(request.user, slug, Role.EDITOR)
-    if request.method != "POST":
-        form = NewTestForm(project, initial=request.GET.dict())
-        return render(request, "tests/new.html", {"project": project, "form": form})
-    form = NewTestForm(project, request.POST)
+    form = NewTestForm(project, request.POST if request.method == "POST" else None, initial=request.GET.dict())
     if form.is_valid():
         try:
             return redirect(_start(request, form.cleaned_data))
@@ -30,11 +28,15 @@ def new(request: HttpRequest, slug: str) -> HttpResponse:
             named = refused.field.removeprefix("rules.")
             words = " ".join(part for part in (refused.message, refused.remedy) if part)
             form.add_error(named if named in form.fields else None, words)
-    return render(request, "tests/new.html", {"project": project, "form": form}, status=INVALID)
+    fit = fit_context(chosen(form["checkpoint"]), chosen(form["split"]), request.POST or request.GET)
+    context = {"project": project, "form": form} | fit
+    return render(request, "tests/new.html", context, status=INVALID if form.errors else 200)
 
 
-def _start(request: HttpRequest, chosen: dict[str, Any]) -> Any:
-    if chosen["run"]:
-        return test_jobs.start_from_run(request.user, chosen["run"], chosen["asked"])
-    split = chosen["split"]
-    return test_jobs.start_from_checkpoint(request.user, chosen["checkpoint"], split.dataset, split, chosen["asked"])
+def _start(request: HttpRequest, wanted: dict[str, Any]) -> Any:
+    if wanted["run"]:
+        return test_jobs.start_from_run(request.user, wanted["run"], wanted["asked"])
+    split = wanted["split"]
+    return test_jobs.start_from_checkpoint(
+        request.user, wanted["checkpoint"], split.dataset, split, wanted["asked"], wanted["predicting"]
+    )

@@ -27,6 +27,8 @@ from evaluation.test_forms import ImagesForm, PointForm
 from evaluation.test_images import image_rows
 from evaluation.test_listing import listed, matching, newest_of_runs
 from evaluation.test_protocol import preprocessing_card, rules_in_words
+from inference import jobs as inference_jobs
+from inference.requests import RequestRefused
 
 LISTED, CROPS, PREVIEW, IMAGES = 30, 48, 12, 24
 
@@ -199,7 +201,7 @@ def reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
 def progress(request: HttpRequest, pk: int) -> HttpResponse:
     """How far it is; when it has ended, the page around is asked for again."""
     test_run = get_test_run(request.user, pk)
-    response = render(request, "tests/_progress.html", {"test_run": test_run, "job": test_run, "project": test_run.project})
+    response = render(request, "tests/_progress.html", {"project": test_run.project} | _state(test_run))
     if not test_run.is_active:
         response["HX-Refresh"] = "true"
     return response
@@ -222,6 +224,8 @@ def _acted(request: HttpRequest, pk: int, action: Callable[[TestRun], None]) -> 
         action(test_run)
     except testing.TestConflict as conflict:
         messages.error(request, str(conflict))
+    except RequestRefused as refusal:  # of the inference that it would wait for
+        messages.error(request, refusal.in_words())
     return redirect("tests:run", pk)
 
 
@@ -242,7 +246,15 @@ def _completed(request: HttpRequest, pk: int) -> TestRun | None:
 
 
 def _unfinished(request: HttpRequest, test_run: TestRun) -> HttpResponse:
-    return render(request, "tests/unfinished.html", _context(test_run, "overview") | {"job": test_run})
+    return render(request, "tests/unfinished.html", _context(test_run, "overview") | _state(test_run))
+
+
+def _state(test_run: TestRun) -> dict[str, Any]:
+    """For `tests/_progress.html`. As long as a checkpoint predicts, that job's progress is what people wait for."""
+    inference = test_run.inference
+    predicts = inference if test_run.is_active and inference is not None and inference.is_active else None
+    waiting = inference_jobs.waiting(predicts) if predicts else ""
+    return {"test_run": test_run, "job": test_run, "predicts": predicts, "waiting": waiting}
 
 
 def _context(test_run: TestRun, tab: str) -> dict[str, Any]:

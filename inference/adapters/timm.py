@@ -13,6 +13,7 @@ import timm
 import torch
 from timm.data import resolve_model_data_config
 
+from inference.adapters import hub
 from inference.adapters.answers import as_plain_json, classified, names_of_classes, softmax
 from inference.adapters.base import (
     NOTHING_KNOWN,
@@ -179,17 +180,19 @@ def build(architecture: str, weights: dict[str, torch.Tensor], told: Mapping[str
     """The model with its weights. Raises AdapterError where the architecture is unknown or is another's."""
     if not architecture:
         raise AdapterError("The file does not say which architecture it is of.", HOW_TO_NAME)
-    online = architecture.startswith("hf-hub:")
-    if not online and not timm.is_model(architecture):
+    if not hub.is_hub_name(architecture) and not timm.is_model(architecture):
         near = difflib.get_close_matches(architecture.split(".")[0], timm.list_models(), n=5)
         raise AdapterError(
             f"timm knows no architecture '{architecture}'." + (f" Near it: {', '.join(near)}." if near else ""), HOW_TO_NAME
         )
     try:
         model = timm.create_model(architecture, pretrained=False, **_shape(architecture, weights, told))
+    except AdapterError:
+        raise
     except Exception as error:
-        remedy = "The hub must be reachable for a name of it." if online else "Check the architecture and the input size."
-        raise AdapterError(f"timm cannot make '{architecture}': {_first_line(error)}", remedy) from None
+        raise AdapterError(
+            f"timm cannot make '{architecture}': {_first_line(error)}", "Check the architecture and the input size."
+        ) from None
     return _filled(model, architecture, weights)
 
 
@@ -213,11 +216,10 @@ def _first_mismatch(error: RuntimeError) -> str:
 
 def _shape(architecture: str, weights: dict[str, torch.Tensor], told: Mapping[str, Any]) -> dict[str, Any]:
     """Classes and channels as the weights have them, and the input's size where the architecture is built for one."""
-    config = (
-        timm.create_model(architecture, pretrained=False).pretrained_cfg
-        if architecture.startswith("hf-hub:")
-        else (timm.get_pretrained_cfg(architecture, allow_unregistered=True))
-    )
+    if hub.is_hub_name(architecture):
+        config: Any = hub.config_of(architecture)
+    else:
+        config = timm.get_pretrained_cfg(architecture, allow_unregistered=True)
     config = config if isinstance(config, Mapping) else (config.to_dict() if config else {})
     shape: dict[str, Any] = {}
     if (classes := _rows(weights, config.get("classifier"), 0)) is not None:

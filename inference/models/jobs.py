@@ -1,6 +1,7 @@
 """A checkpoint on images: the job, split into chunks that several workers share."""
 
 from dataclasses import fields
+from functools import cached_property
 from typing import Self
 
 from django.db import models
@@ -8,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Project, User
-from datasets.models import Dataset, Job, JobQuerySet, Split, Upload
+from datasets.models import Category, Dataset, Job, JobQuerySet, Split, Upload
 from inference.adapters.base import InferenceSettings
 from predictions.models import Checkpoint, PredictionRun
 
@@ -74,6 +75,17 @@ class InferenceJob(Job):
         """The settings of the answers: what was asked for, the rest as usual."""
         known = {field.name for field in fields(InferenceSettings)}
         return InferenceSettings(**{name: value for name, value in self.settings.items() if name in known})
+
+    @cached_property
+    def skeletons(self) -> dict[tuple[str, int], list[tuple[int, int]]]:
+        """Which points of a pose hang together (numbers from 0), by class and count of points, as the project's datasets tell."""
+        told = Category.objects.filter(dataset__project=self.project_id).exclude(skeleton=[]).order_by("pk")
+        return {
+            (name, len(points)): [
+                (one - 1, other - 1) for one, other in pairs if min(one, other) >= 1 and max(one, other) <= len(points)
+            ]
+            for name, points, pairs in told.values_list("name", "keypoint_names", "skeleton")
+        }
 
     @property
     def images_per_second(self) -> float | None:

@@ -1,42 +1,33 @@
 """Jobs: the history, one job with its results, and what may be done about it."""
 
-from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.access import get_project
 from accounts.models import Role
 from datasets.models import JobStatus
-from datasets.workers import is_served
 from inference import jobs, results
 from inference.access import get_job, get_result
-from inference.forms import HistoryForm
+from inference.forms import HistoryForm, KeepForm
 from inference.models import InferenceJob, InferenceKind, InferenceResult, ResultState
 from inference.requests import RequestRefused
 from predictions.overlays import colour_of
 
 PAGE = 50
 RESULTS_PAGE = 60
-PATIENCE = timedelta(seconds=3)
 GALLERY, TABLE = "gallery", "table"
 
 
 def is_fragment(request: HttpRequest) -> bool:
     return bool(request.htmx) and not request.htmx.history_restore_request
-
-
-def waiting(job: InferenceJob) -> str:
-    """Why a job has not begun, where it is time to say so: `no_worker`, or `queue` where one lives and has other work."""
-    if job.status != JobStatus.PENDING or timezone.now() - job.created_at < PATIENCE:
-        return ""
-    return "queue" if is_served("gpu") else "no_worker"
 
 
 @vary_on_headers("HX-Request")
@@ -84,10 +75,17 @@ def _state(found: InferenceJob) -> dict[str, Any]:
     return {
         "job": found,
         "project": found.project,
-        "waiting": waiting(found),
+        "waiting": jobs.waiting(found),
         "lacking": sorted(found.report.get("lacking", {}).items(), key=lambda each: -each[1]),
+        "split_url": _anew(found) if found.split_id else "",
         "api_url": f"/api/inference/jobs/{found.pk}/results/",
     }
+
+
+def _anew(found: InferenceJob) -> str:
+    """The form for the same checkpoint and split, with the same settings."""
+    asked = vars(found.asked) | {"checkpoint": found.checkpoint_id, "split": found.split_id}
+    return f"{reverse('inference:dataset_new', args=[found.project.slug])}?{urlencode(asked)}"
 
 
 def _results(request: HttpRequest, found: InferenceJob) -> dict[str, Any]:
@@ -141,6 +139,7 @@ def result(request: HttpRequest, pk: int) -> HttpResponse:
         "result": found,
         "objects": list(results.with_colours(results.shown_objects(found))),
         "bars": [{"label": name, "share": value, "colour": colour_of(name)} for name, value in found.top],
+        "keep": KeepForm(found.job.project),
         "previous": near.filter(position__lt=found.position).order_by("-position").first(),
         "next": near.filter(position__gt=found.position).order_by("position").first(),
     }

@@ -9,9 +9,12 @@ from django.views.decorators.http import require_safe
 from datasets import media
 from datasets.models import Sample
 from datasets.views.media import SEALED, picture_response
+from datasets.workers import is_served
 from inference import results, tasks
 from inference.access import get_result
 from inference.decoding import Unreadable
+
+NO_WORKER = "No worker for models is running; it is told once one comes."
 
 
 @csp_replace(SEALED)
@@ -65,15 +68,25 @@ def fraction(request: HttpRequest, name: str) -> float | None:
 @csp_replace(SEALED)
 @require_safe
 def heat(request: HttpRequest, pk: int) -> HttpResponse:
-    """Where a classifier looked, to be laid over the image; 202 while a worker finds out. `ask=no` only looks."""
+    """Where a classifier looked, to be laid over the image. 202 while a worker finds out, or none is there; 409 with the reason
+    where it cannot be told. `ask=no` only looks.
+    """
     result = get_result(request.user, pk)
     if not result.top:
         raise Http404
-    try:
-        with default_storage.open(results.heat_name(result)) as file:
-            return HttpResponse(file.read(), content_type="image/png")
-    except FileNotFoundError:
-        pass
+    if (found := _kept(results.heat_name(result))) is not None:
+        return HttpResponse(found, content_type="image/png")
     if request.GET.get("ask") != "no":
+        default_storage.delete(results.heat_reason_name(result))
         tasks.explain_result.apply_async([result.pk], priority=tasks.SOON)
-    return HttpResponse(status=202)
+    elif (reason := _kept(results.heat_reason_name(result))) is not None:
+        return HttpResponse(reason, content_type="text/plain; charset=utf-8", status=409)
+    return HttpResponse("" if is_served("gpu") else NO_WORKER, content_type="text/plain; charset=utf-8", status=202)
+
+
+def _kept(name: str) -> bytes | None:
+    try:
+        with default_storage.open(name) as file:
+            return bytes(file.read())
+    except FileNotFoundError:
+        return None

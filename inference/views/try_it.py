@@ -15,22 +15,27 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import get_project
 from accounts.models import Project, Role
 from datasets.importing import refresh_counts
-from datasets.models import Dataset, Sample
+from datasets.models import Dataset, Sample, Split
 from datasets.shapes import mask_to_path
 from inference import jobs, results
 from inference.access import get_job, get_result, get_runnable
-from inference.drawing import skeleton_of
 from inference.forms import KeepForm, TryForm
 from inference.models import InferenceJob, InferenceKind, InferenceResult
 from inference.requests import NewImage, RequestRefused
-from inference.views.job_pages import is_fragment, waiting
+from inference.views.job_pages import is_fragment
+from predictions import curation
+from predictions.models import PredictionSet
 from predictions.overlays import colour_of
+from predictions.prediction_sets import SetRefused
+from predictions.set_files import SetFileRefused
+from predictions.views.sets.items import chosen_set
 
 INVALID = 422
 # A page waits so long before it shows that it waits, seconds.
 PATIENCE = 2.0
 REMEMBERED = "inference_checkpoint"
 SAMPLES_SPLIT = "tried"
+NO_SET = "none"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -106,7 +111,7 @@ def answer_context(job: InferenceJob) -> dict[str, Any]:
     return {
         "job": job,
         "result": result,
-        "waiting": waiting(job),
+        "waiting": jobs.waiting(job),
         "times": [
             (name, time)
             for name, time in zip(("read and prepare", "model", "afterwards"), times, strict=True)
@@ -130,7 +135,7 @@ def stage_data(result: InferenceResult) -> dict[str, Any]:
         "confidence": asked.confidence,
         "iou": asked.iou,
         "picture": reverse("inference:picture", args=[result.pk]),
-        "objects": [_drawn(found) for found in result.objects_found],
+        "objects": [_drawn(results.with_skeleton(result.job, found)) for found in result.objects_found],
     }
 
 
@@ -138,22 +143,42 @@ def _drawn(found: dict[str, Any]) -> dict[str, Any]:
     drawn = {name: found[name] for name in ("label", "label_id", "confidence", "bbox")} | {"colour": colour_of(found["label"])}
     if found.get("segmentation"):
         drawn["path"] = mask_to_path(found["segmentation"])
-    if points := found.get("keypoints"):
-        drawn["keypoints"], drawn["skeleton"] = points, skeleton_of(len(points) // 3)
-    return drawn
+    return drawn | {name: found[name] for name in ("keypoints", "skeleton") if found.get(name) is not None}
 
 
 @require_POST
 def keep(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send the image on to a dataset, as an image without annotations in a split of its own."""
+    """Send the image on: to a dataset, as an image without annotations in a split of its own, and to a golden set's draft."""
     result = get_result(request.user, pk)
     job = get_job(request.user, result.job_id, Role.EDITOR)
     form = KeepForm(job.project, request.POST)
     if not form.is_valid() or not result.image or result.width is None:
         raise Http404
+    try:
+        asked = _chosen_golden_set(request, job.project)
+    except SetRefused as refusal:
+        messages.error(request, f"{refusal} {refusal.remedy}")
+        return redirect("inference:result", pk)
     sample = add_to_dataset(result, form.cleaned_data["dataset"])
-    messages.success(request, f"{result.name} is now an image of {sample.dataset}, in its split {SAMPLES_SPLIT}.")
+    messages.success(request, f"{sample.file_name} is now an image of {sample.dataset}, in its split {SAMPLES_SPLIT}.")
+    if asked is not None:
+        _collect(request, asked, sample)
     return redirect("predictions:sample", sample.dataset_id, sample.pk)
+
+
+def _chosen_golden_set(request: HttpRequest, project: Project) -> PredictionSet | None:
+    """None where none is wanted: neither one of the list nor a new name."""
+    is_wanted = request.POST.get("set", NO_SET) != NO_SET or request.POST.get("new_set", "").strip()
+    return chosen_set(request, project) if is_wanted else None
+
+
+def _collect(request: HttpRequest, asked: PredictionSet, sample: Sample) -> None:
+    try:
+        changed = curation.put_items(asked, curation.records_of_images([sample]), updates=False)
+    except (SetRefused, SetFileRefused) as refusal:
+        messages.error(request, f"{refusal} {refusal.remedy}")
+    else:
+        messages.success(request, f"Draft of {asked.name}: {changed.in_words()}.")
 
 
 @transaction.atomic
@@ -167,10 +192,18 @@ def add_to_dataset(result: InferenceResult, dataset: Dataset) -> Sample:
         f"images/{dataset.pk}/{SAMPLES_SPLIT}/{result.pk}{Path(result.image).suffix}", ContentFile(results.content(result))
     )
     sample = Sample.objects.create(
-        dataset=dataset, split=split, external_id=external_id, file_name=result.name, width=result.width, height=result.height,
+        dataset=dataset, split=split, external_id=external_id, file_name=_free_file_name(split, result), width=result.width, height=result.height,
         image=name, image_format=result.image_format,
     )  # fmt: skip
     split.sample_count = split.samples.count()
     split.save(update_fields=["sample_count"])
     refresh_counts(dataset)
     return sample
+
+
+def _free_file_name(split: Split, result: InferenceResult) -> str:
+    """Every picture that is pasted has the same name, and items of sets find images by it."""
+    if not split.samples.filter(file_name=result.name).exists():
+        return result.name
+    path = Path(result.name)
+    return str(path.with_name(f"{path.stem}-{result.pk}{path.suffix}"))

@@ -113,24 +113,50 @@ function list(objects, answer) {
 }
 
 // --- Where a classifier looked: asked for once, then a switch ---------------------------------------------------------
-const TRIES = 60;
+const PATIENCE = 120_000; // milliseconds: a worker may have to load the checkpoint first
 
 async function heat(button) {
-  const stage = button.closest(".answer").querySelector(".answer-stage");
-  const shownAlready = stage.querySelector(".heat");
+  const stage = button.closest(".answer, .viewer").querySelector(".answer-stage");
   const on = button.getAttribute("aria-pressed") !== "true";
   button.setAttribute("aria-pressed", String(on));
+  const shownAlready = stage.querySelector(".heat");
   if (shownAlready || !on) return shownAlready && (shownAlready.hidden = !on);
   button.disabled = true;
-  for (let count = 0; count < TRIES; count++) {
-    const answer = await fetch(button.dataset.heat + (count ? "?ask=no" : ""));
+  say(button, "A worker looks into it…");
+  const reason = await lay(stage, button);
+  say(button, reason);
+  button.setAttribute("aria-pressed", String(!reason));
+  button.disabled = false;
+}
+
+// Lays the picture over the image; else says why there is none.
+async function lay(stage, button) {
+  const until = Date.now() + PATIENCE;
+  for (let isFirst = true; Date.now() < until; isFirst = false) {
+    const answer = await fetch(button.dataset.heat + (isFirst ? "" : "?ask=no"));
     if (answer.status === 200) {
-      stage.append(Object.assign(new Image(), { className: "heat", alt: "where the model looked", src: URL.createObjectURL(await answer.blob()) }));
-      break;
+      const picture = Object.assign(new Image(), { className: "heat", alt: "where the model looked", src: URL.createObjectURL(await answer.blob()) });
+      stage.append(picture);
+      return "";
     }
+    if (answer.status !== 202) return answer.status === 409 ? answer.text() : "This cannot be told now. Try again later.";
+    const waits = await answer.text();
+    if (waits) say(button, waits);
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
-  button.disabled = false;
+  return "No worker has answered. Try again later.";
+}
+
+function say(button, words) {
+  const actions = button.closest(".answer-actions");
+  let line = actions.nextElementSibling;
+  if (!line?.matches("[data-heat-told]")) {
+    line = Object.assign(document.createElement("p"), { className: "form-hint", role: "status" });
+    line.dataset.heatTold = "";
+    actions.after(line);
+  }
+  line.hidden = !words;
+  line.textContent = words;
 }
 
 document.addEventListener("click", ({ target }) => {

@@ -42,7 +42,9 @@ def test_it_prints_the_figures_and_the_id(by: str, db: None) -> None:
         (["street", "--run", "nobody"], "Runs: detector"),
         (["street", "--run", "detector", "--split", "test"], "Splits: val"),
         (["street", "--run", "detector", "--protocol", "x"], "coco, ultralytics, voc"),
-        (["street", "--checkpoint", "77"], "no checkpoint '77'"),
+        (["street", "--checkpoint", "77"], "no checkpoint '77'.*There are: none yet"),
+        (["street", "--run", "detector", "--iou", "0.5"], "say how a --checkpoint is asked"),
+        (["street", "--run", "detector", "--confidence", "7"], "lies between 0 and 1"),
         (["park", "--run", "detector"], "no dataset 'park'"),
     ],
 )
@@ -71,7 +73,10 @@ def test_a_checkpoint_is_asked_first(db: None, monkeypatch: pytest.MonkeyPatch) 
         InferenceJob.objects.filter(pk=job).update(status=JobStatus.COMPLETED, run=run)
 
     monkeypatch.setattr(runner, "run_some", answer)
-    lines = run_test("street", "--checkpoint", str(checkpoint.pk), "--split", "val")
+    asked = ("--iou", "0.6", "--max-objects", "50", "--class", "feline=cat")
+    lines = run_test("street", "--checkpoint", str(checkpoint.pk), "--split", "val", *asked)
+    settings = InferenceJob.objects.get().settings
+    assert settings == {"confidence": 0.001, "iou": 0.6, "max_objects": 50, "class_mapping": {"feline": "cat"}}
     found = TestRun.objects.get()
     assert lines[-1] == str(found.pk) and (found.prediction_run.name, found.checkpoint) == ("made", checkpoint)
 
@@ -108,3 +113,16 @@ def test_rules_that_make_no_sense_are_refused(rules: str, db: None) -> None:
     with pytest.raises(CommandError):
         run_test("street", "--run", "detector", "--rules", rules)
     assert not TestRun.objects.exists()
+
+
+def test_an_interrupted_one_leaves_no_job_behind(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, _ = street()
+    checkpoint = Checkpoint.objects.create(project=dataset.project, name="yolo", path="/w/a.pt", sha256="1", framework="onnx")
+
+    def interrupted(job: int, bell: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run_some", interrupted)
+    with pytest.raises(CommandError, match="Interrupted"):
+        run_test("street", "--checkpoint", str(checkpoint.pk), "--split", "val")
+    assert InferenceJob.objects.get().status == TestRun.objects.get().status == "cancelled"

@@ -261,6 +261,36 @@ def test_progress_refreshes_the_page_when_it_is_over(client: Client, test_run: T
 
 
 # --- Rules, charts, report -----------------------------------------------------------------------------------------------------
+def test_a_checkpoint_is_asked_as_its_page_says(client: Client, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.tasks.run_inference.apply_async", lambda *args, **kwargs: None)
+    dataset.splits.update(sample_count=2)
+    checkpoint = Checkpoint.objects.create(
+        project=dataset.project, path="a.pt", sha256="0" * 64, framework="onnx", class_names=["cat", "hound"]
+    )
+    split, dog = dataset.splits.get(), dataset.categories.get(name="dog")
+    url = reverse("tests:new", args=["animals"])
+    page = client.get(f"{url}?checkpoint={checkpoint.pk}&split={split.pk}").content.decode()
+    assert 'name="predict-confidence" value="0.001"' in page and f'name="class_{dog.pk}"' in page
+    chosen = {"predict-iou": "0.5", "predict-max_objects": "20", f"class_{dog.pk}": "hound"}
+    sent = {"checkpoint": checkpoint.pk, "split": split.pk}
+    assert client.post(url, sent | chosen | {"predict-iou": "7"}).status_code == 422
+    assert client.post(url, sent | {f"class_{dog.pk}": "bone"}).status_code == 422
+    assert client.post(url, sent | chosen).status_code == 302
+    made = TestRun.objects.get()
+    assert made.inference.settings == {
+        "confidence": 0.001, "iou": 0.5, "max_objects": 20, "class_mapping": {"hound": "dog"},
+    }  # fmt: skip
+    page = client.get(made.get_absolute_url()).content.decode()
+    assert "0 of 2" in page and made.inference.get_absolute_url() in page
+
+
+def test_how_a_checkpoint_was_asked_stands_with_the_rules(client: Client, dataset: Dataset) -> None:
+    settings = {"confidence": 0.001, "iou": 0.7, "max_objects": 300}
+    run = make_run(dataset, "made", generation_params={"settings": settings, "class_mapping": {"hound": "dog"}})
+    page = client.get(reverse("tests:protocol", args=[make_test_run(run).pk])).content.decode()
+    assert "Confidence from 0.001, overlap up to 0.7, 300 objects of an image." in page and "hound became dog" in page
+
+
 def test_other_preprocessing_than_the_checkpoints_is_warned_of(client: Client, dataset: Dataset) -> None:
     checkpoint = Checkpoint.objects.create(
         project=dataset.project, path="a.pt", preprocessing={"imgsz": [640, 640], "crop_pct": 0.9}

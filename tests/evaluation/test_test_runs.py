@@ -163,6 +163,40 @@ def test_a_cancelled_one_goes_again(bells: list[int], db: None) -> None:
     assert found.status == "completed"
 
 
+@pytest.mark.parametrize("ending", ["failed", "cancelled"])
+def test_without_its_predictions_the_checkpoint_is_asked_anew(waiting: TestRun, bells: list[int], ending: str) -> None:
+    Checkpoint.objects.update(framework="onnx")
+    InferenceJob.objects.update(split=waiting.dataset.splits.get(), settings={"iou": 0.5})
+    if ending == "cancelled":
+        test_jobs.cancel(waiting)
+    else:
+        InferenceJob.objects.update(status=JobStatus.FAILED, error="Out of memory.")
+        tasks.run_test(waiting.pk)
+    waiting.refresh_from_db()
+    first = waiting.inference
+    assert waiting.status == ending
+    test_jobs.retry(waiting)
+    waiting.refresh_from_db()
+    assert (waiting.status, waiting.stage, waiting.error) == ("pending", test_runs.WAITING, "")
+    assert waiting.inference != first and (waiting.inference.status, waiting.inference.settings) == ("pending", {"iou": 0.5})
+    run = make_run(waiting.dataset, "made")
+    InferenceJob.objects.filter(pk=waiting.inference_id).update(status=JobStatus.COMPLETED, run=run)
+    tasks.run_test(waiting.pk)
+    waiting.refresh_from_db()
+    assert waiting.status == "completed"
+
+
+def test_classes_that_a_checkpoint_cannot_know_are_warned_of(db: None) -> None:
+    _, run = street()
+    told = {"inference_job": 1, "class_names": ["cat", "hound"]}
+    for mapping, words in [({}, ["no class called dog, so nothing of it could be found"]), ({"hound": "dog"}, [])]:
+        PredictionRun.objects.update(generation_params=told | {"class_mapping": mapping})
+        run.refresh_from_db()
+        found = make_test_run(run)
+        warned = [warning for warning in found.warnings if "no class called" in warning]
+        assert len(warned) == len(words) and all(word in warning for word, warning in zip(words, warned, strict=True))
+
+
 def test_a_completed_one_is_neither_cancelled_nor_tried_again(db: None) -> None:
     _, run = street()
     found = make_test_run(run)

@@ -30,6 +30,9 @@ def made(db: None) -> TestRun:
     return make_test_run(run, rules={"confidence": 0.25})
 
 
+JSON = "application/json"
+
+
 def member(test_run: TestRun | PredictionRun, role: Role) -> Client:
     user = make_user()
     Membership.objects.create(project=test_run.project, user=user, role=role)
@@ -92,9 +95,28 @@ def test_an_editor_makes_one_of_a_training_job_s_checkpoint(db: None, monkeypatc
     told = answer.json()
     assert (told["training_job_id"], told["checkpoint_id"], told["epoch"]) == ("yolo", checkpoint.pk, 3.0)
     inference = InferenceJob.objects.get()
-    assert told["inference_job_id"] == inference.pk and inference.settings["confidence"] == 0.001
+    assert told["inference_job_id"] == inference.pk and inference.settings == {"confidence": 0.001}
     listed = member(run, Role.VIEWER).get("/api/training/jobs/yolo/test-runs/").json()
     assert listed["total_count"] == 1 and listed["runs"][0]["id"] == told["id"]
+
+
+def test_how_a_checkpoint_is_asked_is_chosen(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from inference import tasks
+
+    monkeypatch.setattr(tasks.run_inference, "apply_async", lambda *args, **kwargs: None)
+    dataset, run = street()
+    checkpoint = Checkpoint.objects.create(
+        project=dataset.project, path="/w/a.pt", sha256="1", framework="onnx", class_names=["feline"]
+    )
+    inference = {"confidence": 0.01, "iou": 0.6, "max_objects": 100, "class_mapping": {"feline": "cat"}}
+    wanted = {"checkpoint_id": checkpoint.pk, "dataset": dataset.pk, "dataset_split": "val"}
+    assert member(run, Role.EDITOR).post(ADDRESS, wanted | {"inference": inference}, content_type=JSON).status_code == 202
+    assert InferenceJob.objects.get().settings == inference
+    for wrong, told in [({"iou": 2}, "inference.iou"), ({"class_mapping": {"canine": "dog"}}, "no class canine")]:
+        answer = member(run, Role.EDITOR).post(ADDRESS, wanted | {"inference": wrong}, content_type=JSON)
+        assert answer.status_code == 400 and told in str(answer.json())
+    answer = member(run, Role.EDITOR).post(ADDRESS, wanted | {"checkpoint_id": 999_999})
+    assert answer.status_code == 404 and f"There are: {checkpoint.pk}" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,37 @@ def test_grad_cam_looks_at_the_digit(image: np.ndarray) -> None:
     assert not heat[:, :30].any()  # the crop does not reach there
 
 
+@pytest.mark.parametrize("architecture", ["resnet10t", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_grad_cam_finds_the_places_of_any_layout(architecture: str, image: np.ndarray, tmp_path: Path) -> None:
+    """Maps with channels first, with channels last, and rows of tokens."""
+    torch.manual_seed(0)
+    torch.save(timm.create_model(architecture, num_classes=3).state_dict(), tmp_path / "a.pt")
+    adapter = loaded(tmp_path / "a.pt", CheckpointSpec(architecture=architecture))
+    heats = [gradcam.heat_map(adapter, image, class_id) for class_id in range(3)]
+    assert all(heat.shape == image.shape[:2] for heat in heats)
+    assert max(heat.max() for heat in heats) > 0.9 and min(heat.min() for heat in heats) >= 0  # scaled up, a peak is no point
+
+
+def test_grad_cam_shows_the_place_that_spoke(tmp_path: Path) -> None:
+    """A network whose only score is how red the picture is, on a picture that is red below."""
+    adapter = loaded(FOLDER / "digits.pt", CheckpointSpec())
+    layers = [torch.nn.Conv2d(3, 1, 1, bias=False), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
+    layers[0].weight.data[:] = torch.tensor([1.0, -1.0, 0.0]).reshape(1, 3, 1, 1)
+    adapter.model = torch.nn.Sequential(*layers).requires_grad_(False)
+    adapter.input_tensor = lambda prepared: torch.from_numpy(np.stack(prepared)).permute(0, 3, 1, 2).float()  # type: ignore[method-assign]
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[40:, :, 0] = 250
+    heat = gradcam.heat_map(adapter, picture)
+    assert heat[48:].min() > 0.9 and heat[:32].max() < 0.1
+
+
+def test_grad_cam_says_where_no_layer_keeps_places_apart(image: np.ndarray, tmp_path: Path) -> None:
+    torch.save(timm.create_model("mixer_s32_224", num_classes=2).state_dict(), tmp_path / "a.pt")
+    adapter = loaded(tmp_path / "a.pt", CheckpointSpec(architecture="mixer_s32_224"))
+    with pytest.raises(AdapterError, match="keep no places apart"):
+        gradcam.heat_map(adapter, image)
+
+
 def test_a_device_that_is_not_there_says_so() -> None:
     assert devices.choose("cpu") == "cpu" and devices.choose()
     with pytest.raises(AdapterError, match="no device 'tpu9'"):

@@ -23,6 +23,7 @@ from ultralytics import YOLO  # noqa: E402 # isort: skip
 from ultralytics.nn import tasks  # noqa: E402 # isort: skip
 from ultralytics.utils.torch_utils import init_seeds  # noqa: E402 # isort: skip
 
+from inference import gradcam  # noqa: E402
 from inference.adapters.base import AdapterError, CheckpointSpec, InferenceSettings  # noqa: E402
 from inference.adapters.ultralytics import UltralyticsAdapter  # noqa: E402
 
@@ -150,6 +151,13 @@ def test_a_batch_of_any_shapes_gives_the_outputs_of_single_images(kind: str, wei
     assert [one.shape for one in together] == [one.shape for one in alone]
     if kind != "end-to-end":  # whose rows are sorted, so that equals change places
         assert all(torch.allclose(one, other, atol=1e-2, rtol=1e-3) for one, other in zip(together, alone, strict=True))
+
+
+def test_grad_cam_looks_into_a_classifier_and_into_nothing_else(weights: Any, images: list[np.ndarray]) -> None:
+    heats = [gradcam.heat_map(loaded(weights("classify")), images[0], class_id) for class_id in range(4)]
+    assert all(heat.shape == images[0].shape[:2] for heat in heats) and max(heat.max() for heat in heats) > 0.9
+    with pytest.raises(AdapterError, match="explains classifiers"):
+        gradcam.heat_map(loaded(weights("detect")), images[0])
 
 
 def test_four_classes_are_enough_for_the_best_five(weights: Any, images: list[np.ndarray]) -> None:

@@ -14,6 +14,7 @@ from evaluation import judging, test_runs
 from evaluation.metrics.protocols import PROTOCOLS
 from evaluation.models import TestRun
 from evaluation.test_runs import Asked, TestRefused
+from inference import jobs as inference_jobs
 from inference import requests as inference_requests
 from inference import runner as inference_runner
 from inference.models import InferenceJob
@@ -37,6 +38,16 @@ class Command(BaseCommand):
         parser.add_argument("--rules", type=json_object, default={}, help='Rules in its place, as JSON: {"match_iou": 0.6}.')
         parser.add_argument("--task", default="", help="Judge it as this task type (default: the dataset's).")
         parser.add_argument("--project", help="Slug of the project. Default: as for import_predictions.")
+        asking = parser.add_argument_group("how a checkpoint is asked")
+        asking.add_argument(
+            "--confidence", type=float, help=f"Objects at least so sure (default: {test_runs.LEAST_CONFIDENCE})."
+        )
+        asking.add_argument("--iou", type=float, help="Overlap above which two objects of a class are one (default: 0.7).")
+        asking.add_argument("--max-objects", type=int, help="Of an image, the surest (default: 300).")
+        asking.add_argument(
+            "--class", action="append", default=[], dest="classes", metavar="THEIRS=OURS",
+            help="A class of the checkpoint that the dataset calls otherwise, such as airplane=aeroplane; repeatable.",
+        )  # fmt: skip
 
     def handle(self, *args: Any, **options: Any) -> None:
         dataset = find_dataset(options["dataset"], options["project"])
@@ -44,7 +55,9 @@ class Command(BaseCommand):
         asked = Asked(split=split, protocol=options["protocol"], rules=options["rules"], task_type=options["task"])
         try:
             if options["checkpoint"]:
-                test_run = self.from_checkpoint(dataset, split, options["checkpoint"], asked)
+                test_run = self.from_checkpoint(dataset, split, options["checkpoint"], asked, settings_of(options))
+            elif settings_of(options):
+                raise CommandError("--confidence, --iou, --max-objects and --class say how a --checkpoint is asked.")
             else:
                 test_run = test_runs.make_from_run(None, find_run(dataset, options["run"]), asked)
         except (TestRefused, RequestRefused) as refused:
@@ -52,17 +65,42 @@ class Command(BaseCommand):
         self.run_to_its_end(test_run)
         self.print_figures(test_run)
 
-    def from_checkpoint(self, dataset: Dataset, split: Split | None, key: str, asked: Asked) -> TestRun:
+    def from_checkpoint(
+        self, dataset: Dataset, split: Split | None, key: str, asked: Asked, settings: dict[str, Any]
+    ) -> TestRun:
         checkpoint = Checkpoint.objects.filter(pk=int(key) if key.isdecimal() else 0, project=dataset.project_id).first()
         if checkpoint is None:
-            raise CommandError(f"There is no checkpoint {key!r} in the project of {dataset.slug}.")
+            visible = Checkpoint.objects.filter(project=dataset.project_id).runnable().order_by("-pk")[:10]
+            known = ", ".join(f"{each.pk} ({each})" for each in visible) or "none yet"
+            raise CommandError(f"There is no checkpoint {key!r} in the project of {dataset.slug}. There are: {known}.")
         if split is None:
             raise CommandError("Name the split with --split.")
-        job = inference_requests.make_dataset_job(None, checkpoint, dataset, split, {"confidence": test_runs.LEAST_CONFIDENCE})
+        settings = {"confidence": test_runs.LEAST_CONFIDENCE} | settings
+        job = inference_requests.make_dataset_job(None, checkpoint, dataset, split, settings)
         test_run = test_runs.make_from_checkpoint(None, checkpoint, dataset, split, job, asked)
-        infer(job)
+        self.infer(job, test_run)
         test_run.refresh_from_db(fields=["inference"])
         return test_run
+
+    def infer(self, job: InferenceJob, test_run: TestRun) -> None:
+        """All of the job in this process; what fails is told by the test run that waits for it."""
+        show = TerminalProgress(self.stderr) if sys.stderr.isatty() else None
+        bells = [job.pk]
+        try:
+            if show:
+                show(0, 0, "Loading the checkpoint")
+            while bells:
+                inference_runner.run_some(bells.pop(), bells.append)
+                if show:
+                    job.refresh_from_db(fields=["progress_done"])
+                    show(job.progress_done, job.image_count, "Predicting")
+        except KeyboardInterrupt:
+            inference_jobs.cancel(job)
+            test_run.cancel()
+            raise CommandError("Interrupted. Nothing was stored.") from None
+        finally:
+            if show:
+                show.clear()
 
     def run_to_its_end(self, test_run: TestRun) -> None:
         show = TerminalProgress(self.stderr) if sys.stderr.isatty() else None
@@ -108,11 +146,11 @@ def figure(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6f}"
 
 
-def infer(job: InferenceJob) -> None:
-    """All of the job in this process; what fails is told by the test run that waits for it."""
-    bells = [job.pk]
-    while bells:
-        inference_runner.run_some(bells.pop(), bells.append)
+def settings_of(options: dict[str, Any]) -> dict[str, Any]:
+    """What was said of how a checkpoint is asked. Raises RequestRefused."""
+    found = inference_requests.checked_settings(options)
+    mapping = dict(each.split("=", 1) if "=" in each else (each, "") for each in options["classes"])
+    return found | ({"class_mapping": mapping} if mapping else {})
 
 
 def find_split(dataset: Dataset, name: str | None) -> Split | None:

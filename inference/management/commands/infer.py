@@ -12,6 +12,7 @@ from inference import checkpoints, downloads, runner
 from inference.adapters.base import Adapter, AdapterError, InferenceSettings
 from inference.engine import Answer, Picture, answers
 from inference.models import InferenceJob, InferenceKind, InferenceResult
+from inference.requests import RequestRefused, checked_settings
 from inference.storing import result_row
 from predictions.models import Checkpoint
 
@@ -23,8 +24,9 @@ class Command(BaseCommand):
         parser.add_argument("checkpoint", type=int, help="Id of a registered checkpoint.")
         parser.add_argument("images", type=Path, help="An image, or a folder of images.")
         parser.add_argument("--out", type=Path, required=True, help="The file to write: .json or .csv.")
-        parser.add_argument("--confidence", type=float, default=0.25)
-        parser.add_argument("--iou", type=float, default=0.7)
+        parser.add_argument("--confidence", type=float, help="Objects at least so sure (default: 0.25).")
+        parser.add_argument("--iou", type=float, help="Overlap above which two objects of a class are one (default: 0.7).")
+        parser.add_argument("--max-objects", type=int, help="Of an image, the surest (default: 300).")
 
     def handle(self, *args: Any, **options: Any) -> None:
         out, root = options["out"], options["images"]
@@ -36,7 +38,10 @@ class Command(BaseCommand):
         checkpoint = Checkpoint.objects.filter(pk=options["checkpoint"]).first()
         if checkpoint is None:
             raise CommandError(f"There is no checkpoint {options['checkpoint']}.")
-        asked = InferenceSettings(confidence=options["confidence"], iou=options["iou"])
+        try:
+            asked = InferenceSettings(**checked_settings(options))
+        except RequestRefused as refused:
+            raise CommandError(refused.in_words()) from None
         try:
             adapter = checkpoints.load(checkpoint, runner.device())
         except AdapterError as error:

@@ -4,10 +4,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.models import Project
 from datasets.commands import find_project
 from inference import adapters
-from inference.checkpoints import CheckpointRefused, Told, register_path
-from predictions.models import TrainingJob
+from inference.adapters.hub import is_hub_name
+from inference.checkpoints import CheckpointRefused, Told, register_hub, register_path
+from predictions.models import Checkpoint, TrainingJob
 
 
 class Command(BaseCommand):
@@ -15,7 +17,10 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("path", type=Path, help="The file: .pt, .pth, .safetensors or .onnx.")
+        parser.add_argument(
+            "path",
+            help="The file: .pt, .pth, .safetensors or .onnx; or timm's name on the Hugging Face hub, hf-hub:OWNER/MODEL.",
+        )
         parser.add_argument("--framework", choices=sorted(adapters.known()), help="Default: told from the file.")
         parser.add_argument("--architecture", default="", help="Of timm, such as resnet18, where the file does not say.")
         parser.add_argument(
@@ -33,11 +38,11 @@ class Command(BaseCommand):
             framework=options["framework"] or "",
             architecture=options["architecture"],
             class_names=_names_in(options["class_names"]),
-            name=options["name"] or options["path"].name,
+            name=options["name"] or options["path"].rstrip("/").rpartition("/")[2],
             epoch=options["epoch"],
         )
         try:
-            checkpoint = register_path(project, options["path"].resolve(), told, job=job)
+            checkpoint = _registered(project, options["path"], told, job)
         except (CheckpointRefused, OSError) as refusal:
             raise CommandError(f"{refusal} {getattr(refusal, 'remedy', '')}".strip()) from None
         if not checkpoint.inspection["is_harmless"]:
@@ -55,6 +60,12 @@ class Command(BaseCommand):
                 f"There is no training job '{job_id}'. Jobs: {known}."
             )  # fmt: skip
         return found[0]
+
+
+def _registered(project: Project, place: str, told: Told, job: TrainingJob | None) -> Checkpoint:
+    if is_hub_name(place):
+        return register_hub(project, place, told, job=job)
+    return register_path(project, Path(place).resolve(), told, job=job)
 
 
 def _names_in(path: Path | None) -> list[str]:

@@ -104,7 +104,7 @@ def collect(request: HttpRequest, slug: str) -> HttpResponse:
         messages.warning(request, "Nothing is selected. Tick some rows, then add them.")
         return redirect(_back(request))
     try:
-        asked = _chosen_set(request, project)
+        asked = chosen_set(request, project)
         changed = curation.put_items(asked, records, updates=False)
     except (SetRefused, SetFileRefused) as refusal:
         messages.error(request, f"{refusal} {refusal.remedy}")
@@ -117,7 +117,7 @@ def numbers(request: HttpRequest, name: str) -> list[int]:
     return [int(value) for value in request.POST.getlist(name)[:MOST_SELECTED] if value.isdecimal() and len(value) < 19]
 
 
-def _chosen_set(request: HttpRequest, project: Project) -> PredictionSet:
+def chosen_set(request: HttpRequest, project: Project) -> PredictionSet:
     """The set that was chosen, or a new one of the name that was typed."""
     name = request.POST.get("new_set", "").strip()
     if name:
