@@ -24,10 +24,11 @@ def new(request: HttpRequest, slug: str) -> HttpResponse:
     if form.is_valid():
         try:
             return redirect(_start(request, form.cleaned_data))
-        except (TestRefused, RequestRefused) as refused:
+        except TestRefused as refused:
             named = refused.field.removeprefix("rules.")
-            words = " ".join(part for part in (refused.message, refused.remedy) if part)
-            form.add_error(named if named in form.fields else None, words)
+            form.add_error(named if named in form.fields else None, f"{refused.message} {refused.remedy}".strip())
+        except RequestRefused as refused:
+            form.add_error(None, f"{refused.message} {refused.remedy}".strip())
     fit = fit_context(chosen(form["checkpoint"]), chosen(form["split"]), request.POST or request.GET)
     context = {"project": project, "form": form} | fit
     return render(request, "tests/new.html", context, status=INVALID if form.errors else 200)
