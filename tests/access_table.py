@@ -371,6 +371,15 @@ ADMIN_TABLES = {
     "predictions_predictionsetversion": {"change"},
     "predictions_predictionsetitem": set(),
     "inference_trustedweights": {"add", "change", "delete"},
+    "evaluation_testrun": {"delete"},
+    "evaluation_testimageresult": set(),
+    "evaluation_comparison": set(),
+    "evaluation_alertchannel": set(),
+    "evaluation_alertrule": set(),
+    "evaluation_alert": set(),
+    "evaluation_delivery": set(),
+    "evaluation_gate": set(),
+    "evaluation_gatecheck": set(),
 }
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from accounts.models import ApiToken, Invitation
 from datasets.models import DatasetImport, JobStatus, Split, Upload
 from evaluation.gates import check as check_gate
-from evaluation.models import Comparison
+from evaluation.models import Comparison, Delivery, GateCheck
 from inference.models import CheckpointExport, InferenceJob, InferenceResult, TrustedWeights
 from predictions import curation
 from predictions.models import JobToken, PredictionImport, TextPrediction
@@ -70,6 +70,8 @@ class World:
         alert = make_alert(rule, training.runs.get())
         gate = make_gate(training, name="release", exact_match={"limit": 0.5})
         check_gate(gate, training.runs.get(), editor)
+        delivery = Delivery.objects.create(channel=channel, rule=rule, event="alerts", body={})
+        test_run = make_test_run(run)
         job_token, _ = JobToken.issue(training, admin, "training", 30)
         golden = make_golden_set(project)
         item = curation.begin_draft(golden).items.first()
@@ -83,13 +85,13 @@ class World:
         rows: list[Any] = [
             trusted,
             project, token, invitation, dataset, Split.objects.get(), category, sample, annotation, run, predicted, job,
-            prediction_job, upload, membership, channel, rule, alert, gate, training, text, golden, item.version, item, Group.objects.create(name="staff"), viewer,
+            prediction_job, upload, membership, channel, rule, alert, delivery, comparison, gate, GateCheck.objects.get(), test_run,
+            test_run.image_results.first(), training, text, golden, item.version, item, Group.objects.create(name="staff"), viewer,
         ]  # fmt: skip
         # The arguments of addresses, by what they are about.
         self.arguments: dict[str, dict[str, Any]] = {
             f"admin {row._meta.label_lower.replace('.', '_')}": {"object_id": row.pk} for row in rows
         }
-        rows.append(make_test_run(run))
         self.arguments |= {row._meta.model_name: {"pk": row.pk} for row in rows}
         self.arguments |= {
             "": {},
