@@ -51,7 +51,9 @@ def new_ids(table: type[models.Model], count: int) -> list[int]:
     """Fresh primary keys, in order, for rows whose keys must be known before they are copied."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table._meta.db_table, count]
+            "SELECT nextval(named.sequence) FROM generate_series(1, %s), "
+            "(SELECT pg_get_serial_sequence(%s, 'id')::regclass AS sequence) AS named",
+            [count, table._meta.db_table],
         )
         return [row[0] for row in cursor.fetchall()]
 

@@ -3,6 +3,7 @@
 The importer knows the format and no database; this module knows the database and no format.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from datasets.models import Annotation, Category, Dataset, DatasetImport, JobSta
 from datasets.runner import Heartbeat, JobCancelled
 
 BATCH = 5_000
+# Samples wait so long for their annotations to be counted; of larger files the counts are added in the end.
+SAMPLES_HELD = 20_000
 
 # What apps above keep totals of: they put a function here, called with a dataset that lost samples, in the transaction.
 AFTER_REMOVAL: list[Callable[[Dataset], None]] = []
@@ -123,62 +126,76 @@ class SplitWriter:
         self.sample_count = self.annotation_count = self.removed_count = 0
         self._kept: set[int] = set()
         self._samples: list[SampleRecord] = []
+        self._numbered: list[tuple[SampleRecord, int]] = []
         self._annotations: list[AnnotationRecord] = []
+        self._counts: Counter[int] = Counter()  # annotations by sample, of which the sample's row does not know yet
 
     def write(self, records: Iterable[Record]) -> None:
         for record in records:
             if isinstance(record, AnnotationRecord):
                 self._annotations.append(record)
                 if len(self._annotations) >= BATCH:
-                    self._flush()
+                    self._write_annotations()
             elif isinstance(record, SampleRecord):
                 self._samples.append(record)
-                if len(self._samples) >= BATCH:
-                    self._flush()
+                if len(self._samples) >= SAMPLES_HELD:
+                    self._write_samples()
             else:
                 self.categories.write(record)
-        self._flush()
+        self._write_annotations()
+        self._write_samples()
         self._remove_vanished()
-        self._count_annotations()
+        _add_counts(self._counts)
 
-    def _flush(self) -> None:
-        self._flush_samples()
-        keys, categories = self.sample_keys, self.categories.keys
+    def _write_annotations(self) -> None:
+        """May come before their samples' rows: keys are known, and the database looks at them when all is committed."""
+        self._number_samples()
+        keys, categories = self.sample_keys, self.categories.saved()
         rows = (_annotation_row(record, keys[record.sample_id], categories[record.category_id]) for record in self._annotations)
         _copy(Annotation, ANNOTATION_FIELDS, ANNOTATION_TYPES, rows)
+        self._counts.update(keys[record.sample_id] for record in self._annotations)
         self.annotation_count += len(self._annotations)
         self._annotations.clear()
 
-    def _flush_samples(self) -> None:
-        fresh, kept = [], []
+    def _number_samples(self) -> None:
+        fresh = [record for record in self._samples if not self._known_as(record)]
+        keys = iter(new_ids(Sample, len(fresh)) if fresh else [])
         for record in self._samples:
-            known = self.known.get(record.external_id)
-            if known and known.file_name == record.file_name:
-                self._kept.add(known.key)
+            known = self._known_as(record)
+            key = known.key if known else next(keys)
+            self.sample_keys[record.external_id] = key
+            self._numbered.append((record, key))
+        self._samples.clear()
+
+    def _known_as(self, record: SampleRecord) -> KnownSample | None:
+        known = self.known.get(record.external_id)
+        return known if known and known.file_name == record.file_name else None
+
+    def _write_samples(self) -> None:
+        self._number_samples()
+        fresh, kept, displaced = [], [], []
+        for record, key in self._numbered:
+            row = self._sample_row(record, key)
+            if known := self._known_as(record):
+                self._kept.add(key)
                 self.replaced_images.append(known.image)
-                kept.append(self._sample_row(record, known.key))
+                kept.append(row)
             else:
-                fresh.append(record)
-        keys = new_ids(Sample, len(fresh)) if fresh else []
+                fresh.append(row)
+                displaced += [self.known[record.external_id]] if record.external_id in self.known else []
         if kept:
             _update_samples(kept)
         # A sample under a known id but another file name is another sample: the known one must go before it comes.
-        self._remove([self.known[record.external_id] for record in fresh if record.external_id in self.known])
-        _copy(
-            Sample,
-            SAMPLE_FIELDS,
-            SAMPLE_TYPES,
-            (self._sample_row(record, key) for record, key in zip(fresh, keys, strict=True)),
-        )
-        self.sample_count += len(self._samples)
-        self._samples.clear()
+        self._remove(displaced)
+        _copy(Sample, SAMPLE_FIELDS, SAMPLE_TYPES, fresh)
+        self.sample_count += len(self._numbered)
+        self._numbered.clear()
 
     def _sample_row(self, record: SampleRecord, key: int) -> tuple[Any, ...]:
-        self.sample_keys[record.external_id] = key
         image = self.images.put(record.path) if record.path else ""
         return (
             key, self.dataset.pk, self.split.pk, record.external_id, record.file_name, record.width, record.height,
-            image, record.image_format, record.orientation, record.exif_transposed, 0,
+            image, record.image_format, record.orientation, record.exif_transposed, self._counts.pop(key, 0),
         )  # fmt: skip
 
     def _remove_vanished(self) -> None:
@@ -195,14 +212,17 @@ class SplitWriter:
         for known in gone:
             self._kept.add(known.key)
 
-    def _count_annotations(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE datasets_sample SET annotation_count = counted.n FROM (SELECT sample_id, count(*) AS n "
-                "FROM datasets_annotation WHERE sample_id IN (SELECT id FROM datasets_sample WHERE split_id = %s) "
-                "GROUP BY sample_id) AS counted WHERE datasets_sample.id = counted.sample_id",
-                [self.split.pk],
-            )
+
+def _add_counts(counts: Counter[int]) -> None:
+    """To samples whose rows were written before all of their annotations had come."""
+    if not counts:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE datasets_sample SET annotation_count = annotation_count + counted.n "
+            "FROM unnest(%s::bigint[], %s::int[]) AS counted(id, n) WHERE datasets_sample.id = counted.id",
+            [list(counts.keys()), list(counts.values())],
+        )
 
 
 class CategoryWriter:
@@ -213,7 +233,8 @@ class CategoryWriter:
         if not dataset.splits.exclude(pk=split.pk).exists() and not dataset.prediction_count:
             # The only split is replaced and no prediction speaks of the old classes: they start anew.
             dataset.categories.all().delete()
-        self.keys: dict[str, int] = {}
+        self._chosen: dict[str, Category] = {}
+        self._fresh: list[Category] = []
         locked_keys(dataset.categories.all(), "pk")
         self._known = {category.external_id: category for category in dataset.categories.all()}
         self._by_name = {category.name: category for category in reversed(self._known.values())}
@@ -222,16 +243,22 @@ class CategoryWriter:
         category = self._by_name.get(record.name) if self.map_names else None
         category = category or self._known.get(record.external_id)
         if category is None:
-            category = self._create(record)
+            category = self._new(record)
         elif category.name != record.name:
             raise ImportRefused(
                 f"Category {record.external_id} is {record.name!r} in this file but {category.name!r} in the dataset.",
                 remedy="Switch on the fix 'map_by_name', which goes by class names, or import into a dataset of its own.",
             )
-        self.keys[record.external_id] = category.pk
+        self._chosen[record.external_id] = category
 
-    def _create(self, record: CategoryRecord) -> Category:
-        category = Category.objects.create(
+    def saved(self) -> dict[str, int]:
+        """The keys by the file's ids; those that are new are saved before."""
+        Category.objects.bulk_create(self._fresh)
+        self._fresh.clear()
+        return {external_id: category.pk for external_id, category in self._chosen.items()}
+
+    def _new(self, record: CategoryRecord) -> Category:
+        category = Category(
             dataset=self.dataset,
             external_id=record.external_id,
             name=record.name,
@@ -241,6 +268,7 @@ class CategoryWriter:
             skeleton=record.skeleton,
         )
         self._known[category.external_id] = self._by_name[category.name] = category
+        self._fresh.append(category)
         return category
 
 

@@ -1,11 +1,12 @@
 """Which chunks a worker takes: by one statement, so that no two take the same, and those of a dead worker are taken anew."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F, OuterRef, Subquery, Sum
+from django.db.models import Exists, F, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -30,14 +31,22 @@ RETURNING id, first, last, attempts
 
 @dataclass(frozen=True)
 class Claim:
-    """Chunks of a job that are this worker's until its heart stops."""
+    """Chunks of a job that are this worker's until its heart stops: more come, and those that are stored go."""
 
     job: InferenceJob
     chunks: list[InferenceChunk]
 
     @property
     def positions(self) -> list[int]:
-        return [position for chunk in self.chunks for position in range(chunk.first, chunk.last + 1)]
+        return positions_of(self.chunks)
+
+    @property
+    def is_second_try(self) -> bool:
+        return any(chunk.attempts > 1 for chunk in self.chunks)
+
+
+def positions_of(chunks: Iterable[InferenceChunk]) -> list[int]:
+    return [position for chunk in chunks for position in range(chunk.first, chunk.last + 1)]
 
 
 def take(job: InferenceJob, most: int) -> Claim | None:
@@ -45,10 +54,16 @@ def take(job: InferenceJob, most: int) -> Claim | None:
 
     Those that a worker was lost with come last and one by one, so that neighbours are not blamed for an image that kills.
     """
-    return _taken(job, most, fresh=True) or _taken(job, 1, fresh=False)
+    chunks = take_fresh(job, most) or _taken(job, 1, fresh=False)
+    return Claim(job, chunks) if chunks else None
 
 
-def _taken(job: InferenceJob, most: int, *, fresh: bool) -> Claim | None:
+def take_fresh(job: InferenceJob, most: int) -> list[InferenceChunk]:
+    """The next chunks that nobody has tried yet; empty where there are none, or the job has ended."""
+    return _taken(job, most, fresh=True)
+
+
+def _taken(job: InferenceJob, most: int, *, fresh: bool) -> list[InferenceChunk]:
     now = timezone.now()
     values: dict[str, Any] = {
         "now": now,
@@ -61,20 +76,28 @@ def _taken(job: InferenceJob, most: int, *, fresh: bool) -> Claim | None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(TAKE, values)
         rows = sorted(cursor.fetchall(), key=lambda row: row[1])
-    chunks = [InferenceChunk(id=key, job=job, first=first, last=last, attempts=tries) for key, first, last, tries in rows]
-    return Claim(job, chunks) if chunks else None
+    return [InferenceChunk(id=key, job=job, first=first, last=last, attempts=tries) for key, first, last, tries in rows]
 
 
 def has_more(job: InferenceJob) -> bool:
-    return job.chunks.filter(status=ChunkStatus.PENDING).exists()
+    """Whether there are chunks that `take` would give."""
+    lost = Q(status=ChunkStatus.RUNNING, heartbeat_at__lt=timezone.now() - STALE_AFTER)
+    return job.chunks.filter(Q(status=ChunkStatus.PENDING) | lost).exists()
+
+
+def others_wait(job: InferenceJob) -> bool:
+    """Whether another job has something for a worker to do, such as a single image for which somebody waits."""
+    pending = InferenceChunk.objects.filter(job=OuterRef("pk"), status=ChunkStatus.PENDING)
+    others = InferenceJob.objects.active().exclude(pk=job.pk)
+    return others.filter(Q(status=JobStatus.PENDING) | Exists(pending)).exists()
 
 
 def workers_lost(job: InferenceJob) -> int:
-    """How many have died with a chunk of this job of which none is completed; 0 once one is."""
+    """How many have died with the same chunk of this job, of which none is completed; 0 once one is."""
     if job.chunks.filter(status=ChunkStatus.COMPLETED).exists():
         return 0
     lost = job.chunks.filter(status=ChunkStatus.RUNNING, heartbeat_at__lt=timezone.now() - STALE_AFTER)
-    return int(lost.aggregate(n=Sum("attempts", default=0))["n"])
+    return int(lost.aggregate(n=Max("attempts", default=0))["n"])
 
 
 class ClaimHeartbeat(Heartbeat):
@@ -83,20 +106,24 @@ class ClaimHeartbeat(Heartbeat):
     def __init__(self, claim: Claim) -> None:
         super().__init__(claim.job)
         self.claim = claim
-        self.is_storing = False
 
     def _beat(self) -> None:
         """Statement by statement: whoever stores answers locks the job and then its chunks, and must not meet us half way."""
         now = timezone.now()
-        first, *others = self.claim.chunks
+        chunks = list(self.claim.chunks)  # the work adds and removes some meanwhile
         running = InferenceChunk.objects.filter(job=self.job, status=ChunkStatus.RUNNING)
-        alive = running.filter(pk=first.pk, attempts=first.attempts).update(heartbeat_at=now, done_count=self.done)
-        running.filter(pk__in=[chunk.pk for chunk in others]).update(heartbeat_at=now)
+        for chunk in chunks[:1]:
+            running.filter(pk=chunk.pk, attempts=chunk.attempts).update(heartbeat_at=now, done_count=self.done)
+        running.filter(pk__in=[chunk.pk for chunk in chunks[1:]]).update(heartbeat_at=now)
         jobs = InferenceJob.objects.filter(pk=self.job.pk, status=JobStatus.RUNNING, attempts=self.job.attempts)
         mine = jobs.update(heartbeat_at=now, progress_done=F("done_count") + F("failed_count") + _under_way(), stage="")
-        # A chunk that is completed no longer beats: its answers are being stored at this moment.
-        is_lost = not mine or not (alive or self.is_storing)
+        is_lost = not mine or self._is_taken(chunks)
         self.is_cancelled = is_lost and InferenceJob.objects.filter(pk=self.job.pk).exists()
+
+    def _is_taken(self, chunks: list[InferenceChunk]) -> bool:
+        """Whether another worker has one of them. Those that are stored by now, or at this moment, are still ours."""
+        ours = dict(InferenceChunk.objects.filter(pk__in=[chunk.pk for chunk in chunks]).values_list("pk", "attempts"))
+        return any(ours.get(chunk.pk) != chunk.attempts for chunk in chunks)
 
 
 def _under_way() -> Any:

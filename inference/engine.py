@@ -51,6 +51,16 @@ class Plan:
     rate: float = 0.0
 
 
+class Pace:
+    """The plan of each batch: always the same. `inference.tuning.Search` finds a better one on the way."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def took(self, images: int, seconds: float) -> None:
+        """Told of each whole batch but the first: the time from one to the next, waiting for the slowest part included."""
+
+
 @dataclass(slots=True)
 class _Prepared:
     position: int
@@ -78,37 +88,40 @@ def _side_by_side() -> None:
 
 
 def answers(
-    adapter: Adapter, pictures: Iterable[Picture], settings: InferenceSettings, plan: Plan, most_pixels: int = MOST_PIXELS
+    adapter: Adapter, pictures: Iterable[Picture], settings: InferenceSettings, pace: Pace, most_pixels: int = MOST_PIXELS
 ) -> Generator[Answer, None, None]:
     """An answer for each picture, about in their order; unreadable ones may come before their time.
 
     Bounded: at most two batches and a picture for each decoder are in memory. Closing the generator stops between batches.
     """
     source = iter(pictures)
-    most_waiting = 2 * plan.batch_size + plan.decoders
     waiting: deque[Future[_Prepared]] = deque()
     with (
-        ThreadPoolExecutor(plan.decoders, "decode", _side_by_side) as decoders,
+        ThreadPoolExecutor(pace.plan.decoders, "decode", _side_by_side) as decoders,
         ThreadPoolExecutor(1, "postprocess", _side_by_side) as last,
     ):
-        set_torch_threads(plan.torch_threads)
         finishing: Future[list[Answer]] | None = None
         try:
             while True:
+                started, plan = time.perf_counter(), pace.plan
+                most_waiting = 2 * plan.batch_size + plan.decoders
                 batch: list[_Prepared] = []
                 failed: list[_Prepared] = []
                 while len(batch) < plan.batch_size:
-                    for picture in islice(source, most_waiting - len(waiting)):
+                    for picture in islice(source, max(0, most_waiting - len(waiting))):
                         waiting.append(decoders.submit(_prepare, adapter, picture, most_pixels))
                     if not waiting:
                         break
                     prepared = waiting.popleft().result()
                     (failed if prepared.error else batch).append(prepared)
-                yield from (Answer(each.position, error=each.error) for each in failed)
+                set_torch_threads(plan.torch_threads)
                 forwarded = list(_forward(adapter, batch)) if batch else []
-                if finishing:
-                    yield from finishing.result()
+                before = finishing.result() if finishing else []
+                if finishing and len(batch) == plan.batch_size and not failed:
+                    pace.took(len(batch), time.perf_counter() - started)
                 finishing = last.submit(_finish, adapter, forwarded, settings)
+                yield from (Answer(each.position, error=each.error) for each in failed)
+                yield from before
                 if not waiting:
                     yield from finishing.result()
                     return

@@ -1,8 +1,10 @@
 """The work of a worker for models: take some chunks of a job, run them, store them with their completion. No Celery here."""
 
 import logging
-from collections.abc import Callable
-from functools import partial
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,23 +22,33 @@ from datasets.runner import Heartbeat, JobCancelled
 from datasets.sources import unpacked_or_itself
 from inference import checkpoints, storing
 from inference.adapters.base import Adapter, AdapterError, InferenceSettings
-from inference.claiming import MAX_ATTEMPTS, Claim, ClaimHeartbeat, has_more, take, workers_lost
+from inference.claiming import (
+    MAX_ATTEMPTS,
+    Claim,
+    ClaimHeartbeat,
+    has_more,
+    others_wait,
+    positions_of,
+    take,
+    take_fresh,
+    workers_lost,
+)
 from inference.decoding import decoded
 from inference.drawing import heat_picture
-from inference.engine import Answer, Picture, Plan, answers
+from inference.engine import Answer, Pace, Picture, Plan, answers
 from inference.loaded import LoadedCheckpoints
 from inference.models import InferenceJob, InferenceKind, InferenceResult
 from inference.requests import IMAGES_PER_CHUNK, NewImage, RequestRefused, add_images
 from inference.results import heat_name, stored_image
-from inference.tuning import Tunings, default_plan, usual_plan
+from inference.tuning import Tunings, default_plan
 
 log = logging.getLogger("touchstone.inference")
 
-# How long a worker is away with one claim: what a single image waits for, and what is done anew after a worker's death.
+# Answers are stored so often: about what is done anew after a worker's death, and what a single image waits for.
 SECONDS_PER_CLAIM = 2.0
+# A run adds no further chunks after so long: what Grad-CAM and exports, which only knock at the queue, wait for.
+SECONDS_PER_RUN = 6.0
 MOST_CHUNKS = 64
-# So many images are worth a few seconds of measuring.
-WORTH_MEASURING = 100
 # For the sliders of a single image: everything that a confidence or overlap of theirs could show.
 CANDIDATES_FROM = 0.05
 CANDIDATES_OVERLAP = 0.95
@@ -58,7 +70,7 @@ def run_some(job_id: int, ring: Callable[[int], object]) -> None:
         if workers_lost(job) >= MAX_ATTEMPTS:
             storing.fail(job, f"{LOST} before anything was done. Has its machine memory enough?")
             return
-        claim = take(job, _chunks_at_once(job))
+        claim = take(job, _chunks_at_once(float(job.report.get("facts", {}).get("rate", 0))))
         if claim is None:
             return
         if has_more(job):
@@ -74,29 +86,57 @@ def run_some(job_id: int, ring: Callable[[int], object]) -> None:
         storing.fail(job, f"Touchstone itself failed here ({type(error).__name__}: {error}). The log of the worker says more.")
 
 
-def _chunks_at_once(job: InferenceJob) -> int:
+def _chunks_at_once(rate: float) -> int:
     """As many as take about two seconds, where the pace is known; else one."""
-    rate = float(job.report.get("facts", {}).get("rate", 0))
     return max(1, min(MOST_CHUNKS, round(rate * SECONDS_PER_CLAIM / IMAGES_PER_CHUNK)))
 
 
 def _run(claim: Claim) -> None:
+    """The claim's images, and those of further chunks while nobody else waits: between two runs the model would stand idle."""
     job = claim.job
     with ClaimHeartbeat(claim) as heartbeat:
         adapter = _loaded(job)
-        plan = _plan(job, adapter)
-        rows = list(job.results.filter(position__in=claim.positions).select_related("sample").order_by("position"))
+        pace = pace_of(adapter, job.checkpoint.sha256, job.image_count)
+        asked: dict[int, InferenceResult] = {}
         found: list[Answer] = []
-        running = answers(adapter, map(_picture, rows), engine_settings(job), plan, configured.MAX_IMAGE_PIXELS)
-        try:
+        stored_at = time.monotonic()
+        pictures = _pictures(claim, pace, asked)
+        with closing(answers(adapter, pictures, engine_settings(job), pace, configured.MAX_IMAGE_PIXELS)) as running:
             for answer in running:
                 found.append(answer)
-                heartbeat.progress(len(found), len(rows))
-        finally:
-            running.close()
-        heartbeat.is_storing = True
-        samples = {row.position: row.sample_id for row in rows if row.sample_id}
-        storing.store(claim, found, samples, facts(job, adapter, plan))
+                heartbeat.progress(len(found), len(asked))
+                if time.monotonic() - stored_at > SECONDS_PER_CLAIM:
+                    found = _store_finished(claim, asked, found, facts(job, adapter, pace.plan))
+                    stored_at = time.monotonic()
+        _store_finished(claim, asked, found, facts(job, adapter, pace.plan))
+
+
+def _pictures(claim: Claim, pace: Pace, asked: dict[int, InferenceResult]) -> Iterator[Picture]:
+    """Those of the claim, to which chunks are added as long as the run may go on. `asked` gets their rows by position."""
+    chunks, until = list(claim.chunks), time.monotonic() + SECONDS_PER_RUN
+    while chunks:
+        rows = list(claim.job.results.filter(position__in=positions_of(chunks)).select_related("sample").order_by("position"))
+        asked.update((row.position, row) for row in rows)  # fewer than positions where images went meanwhile
+        yield from map(_picture, rows)
+        is_last = chunks[-1].last + 1 >= claim.job.image_count
+        if is_last or claim.is_second_try or time.monotonic() > until or others_wait(claim.job):
+            return
+        chunks = take_fresh(claim.job, _chunks_at_once(pace.plan.rate))
+        claim.chunks.extend(chunks)
+
+
+def _store_finished(claim: Claim, asked: dict[int, InferenceResult], found: list[Answer], told: dict[str, Any]) -> list[Answer]:
+    """Store the chunks of which all images are answered; they leave the claim. Returns the answers of the others."""
+    open_positions = asked.keys() - {answer.position for answer in found}
+    finished = Claim(claim.job, [chunk for chunk in claim.chunks if open_positions.isdisjoint(positions_of([chunk]))])
+    if not finished.chunks:
+        return found
+    positions = set(finished.positions)
+    samples = {position: row.sample_id for position in positions if (row := asked.pop(position, None)) and row.sample_id}
+    storing.store(finished, [answer for answer in found if answer.position in positions], samples, told)
+    for chunk in finished.chunks:
+        claim.chunks.remove(chunk)
+    return [answer for answer in found if answer.position not in positions]
 
 
 def _without_lost_causes(claim: Claim) -> Claim | None:
@@ -113,17 +153,14 @@ def _without_lost_causes(claim: Claim) -> Claim | None:
     return Claim(claim.job, rest) if rest else None
 
 
-def _plan(job: InferenceJob, adapter: Adapter) -> Plan:
-    if job.image_count == 1:
-        return default_plan(adapter)
-    known, digest = tunings(), job.checkpoint.sha256
-    if job.image_count >= WORTH_MEASURING:
-        return known.plan(adapter, digest)
-    return known.known(adapter, digest) or usual_plan(adapter)
+def pace_of(adapter: Adapter, digest: str, image_count: int) -> Pace:
+    """How to run the checkpoint of that digest on so many images."""
+    return Pace(default_plan(adapter)) if image_count == 1 else _tunings(Path(configured.DATA_DIR)).pace(adapter, digest)
 
 
-def tunings() -> Tunings:
-    return Tunings(Path(configured.DATA_DIR) / "tunings")
+@cache
+def _tunings(data: Path) -> Tunings:
+    return Tunings(data / "tunings", same_bits=configured.INFERENCE_DETERMINISTIC)
 
 
 def engine_settings(job: InferenceJob) -> InferenceSettings:
@@ -179,6 +216,7 @@ def facts(job: InferenceJob, adapter: Adapter, plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@cache
 def versions() -> dict[str, str]:
     found = {"touchstone": configured.VERSION}
     for package in PACKAGES:

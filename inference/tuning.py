@@ -1,60 +1,116 @@
-"""How to run a checkpoint on this machine, found by measuring it: batch size and threads. Remembered in a file. No Django."""
+"""How to run a checkpoint on this machine, found on the images of its jobs: batch size and threads. Remembered in a file. No Django."""
 
-import io
 import json
 import platform
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
-import numpy as np
-from PIL import Image
+from inference.adapters.base import Adapter
+from inference.engine import Pace, Plan, cores
 
-from inference.adapters.base import DEFAULTS, Adapter
-from inference.engine import Answer, Picture, Plan, answers, cores
-
-SECONDS = 0.25  # of each measurement, at least
-MEASUREMENTS = 2  # of which the better counts: whatever else runs on the machine only ever slows it down
+SECONDS = 0.15  # of each measurement, at least
+BATCHES = 3  # of each measurement, at least
 SLOWEST_BATCH = 2.0  # seconds; larger ones make cancelling and single images wait
-BUDGET = 6.0  # seconds for all of it; a loaded machine gets the best of what could be measured
 GAIN = 1.03  # what a change must bring
+WORSE = 2  # so many sizes without a gain end the search
 SIZES = (1, 2, 4, 8, 16, 32)
 SIZES_ON_A_GPU = (1, 4, 16, 32, 64, 128, 256)
+DETERMINISTIC_BATCH = 4
+
+
+class Search(Pace):
+    """Tries plans on the batches that are to be done anyway: the batch size first, then fewer threads of a forward pass.
+
+    Nothing is measured for its own sake: a job begins with small batches and ends with the best. `found` is called with the plan
+    in the end.
+    """
+
+    def __init__(self, start: Plan, sizes: tuple[int, ...], found: Callable[[Plan], None]) -> None:
+        self.best, self.sizes, self.found = start, sizes, found
+        self._plans: Iterator[Plan] | None = self._candidates()
+        self._try(next(self._plans))
+
+    def took(self, images: int, seconds: float) -> None:
+        if self._plans is None:
+            return
+        self._batches += 1
+        if self._batches == 1:
+            return  # of what was decoded ahead, at the pace of the plan before
+        self._images += images
+        self._seconds += seconds
+        if self._batches > BATCHES and self._seconds >= SECONDS:
+            self._judge()
+
+    def _judge(self) -> None:
+        assert self._plans is not None
+        rate = self._images / self._seconds
+        if rate > self.best.rate * GAIN:
+            self.best = replace(self.plan, rate=rate)
+        if following := next(self._plans, None):
+            self._try(following)
+        else:
+            self._plans, self.plan = None, self.best
+            self.found(self.best)
+
+    def _try(self, plan: Plan) -> None:
+        """Its rate is the best one so far: the pace of the job, for whoever plans by it."""
+        self.plan = replace(plan, rate=self.best.rate)
+        self._batches, self._images, self._seconds = 0, 0, 0.0
+
+    def _candidates(self) -> Iterator[Plan]:
+        worse = 0
+        for size in self.sizes:
+            if self.best.rate and size / self.best.rate > SLOWEST_BATCH:
+                break
+            yield replace(self.best, batch_size=size)
+            worse = 0 if self.best.batch_size == size else worse + 1
+            if worse == WORSE:
+                break
+        if self.best.torch_threads > 1:
+            yield replace(self.best, torch_threads=self.best.torch_threads // 2)
 
 
 class Tunings:
-    """The plans measured so far, in a folder: one file for each checkpoint, device and machine."""
+    """The paces of loaded checkpoints. What was found lies in a folder: one file for each checkpoint, device and machine.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    `same_bits`: nothing is searched, as sums of floats depend on the size of their batch.
+    """
 
-    def known(self, adapter: Adapter, digest: str) -> Plan | None:
-        try:
-            return Plan(**json.loads(self._path(adapter, digest).read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
+    def __init__(self, folder: Path, *, same_bits: bool = False) -> None:
+        self.folder, self.same_bits = folder, same_bits
+        self._paces: WeakKeyDictionary[Adapter, Pace] = WeakKeyDictionary()
 
-    def plan(self, adapter: Adapter, digest: str) -> Plan:
-        """As measured earlier, else now: a few seconds."""
-        if known := self.known(adapter, digest):
-            return known
-        started = time.monotonic()
-        plan = measured_plan(adapter)
-        if time.monotonic() - started > BUDGET:
-            # Cut short, as on a machine that is busy with other things: good enough for now, measured anew next time.
-            return plan if plan.batch_size > 1 else replace(usual_plan(adapter), rate=plan.rate)
-        path = self._path(adapter, digest)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        whole = path.with_suffix(".new")
-        whole.write_text(json.dumps(asdict(plan)))
-        whole.replace(path)
-        return plan
+    def pace(self, adapter: Adapter, digest: str) -> Pace:
+        """As found earlier; else a search, which goes on from job to job while the checkpoint stays loaded."""
+        if adapter not in self._paces:
+            self._paces[adapter] = self._begun(adapter, digest)
+        return self._paces[adapter]
 
-    def _path(self, adapter: Adapter, digest: str) -> Path:
-        return self.folder / f"{_key(adapter, digest)}.json"
+    def _begun(self, adapter: Adapter, digest: str) -> Pace:
+        start = replace(default_plan(adapter), decoders=min(cores(), 16))
+        if self.same_bits:
+            return Pace(replace(start, batch_size=DETERMINISTIC_BATCH))
+        path = self.folder / f"{_key(adapter, digest)}.json"
+        if known := _read(path):
+            return Pace(known)
+        return Search(start, SIZES_ON_A_GPU if is_on_gpu(adapter) else SIZES, lambda plan: _write(path, plan))
+
+
+def _read(path: Path) -> Plan | None:
+    try:
+        return Plan(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write(path: Path, plan: Plan) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    whole = path.with_suffix(".new")
+    whole.write_text(json.dumps(asdict(plan)))
+    whole.replace(path)
 
 
 def _key(adapter: Adapter, digest: str) -> str:
@@ -68,73 +124,5 @@ def default_plan(adapter: Adapter) -> Plan:
     return Plan(torch_threads=0 if is_on_gpu(adapter) else cores())
 
 
-def usual_plan(adapter: Adapter) -> Plan:
-    """For a few images, which are done before anything could be measured."""
-    return replace(default_plan(adapter), batch_size=4, decoders=min(cores(), 4))
-
-
 def is_on_gpu(adapter: Adapter) -> bool:
     return not adapter.device.startswith("cpu")
-
-
-def measured_plan(adapter: Adapter) -> Plan:
-    """The batch size first, with all cores in a forward pass; then whether fewer of them leave more to the decoders."""
-    content = sample_jpeg()
-    sizes = SIZES_ON_A_GPU if is_on_gpu(adapter) else SIZES
-    best = Plan(decoders=min(cores(), 16), torch_threads=0 if is_on_gpu(adapter) else cores())
-    _rate(adapter, content, best)  # the first passes warm up: memory, kernels
-    worse, until = 0, time.monotonic() + BUDGET
-    for size in sizes:
-        plan = replace(best, batch_size=size)
-        rate = _rate(adapter, content, plan)
-        better = rate > best.rate * GAIN
-        best, worse = (replace(plan, rate=rate), 0) if better else (best, worse + 1)
-        if worse == 2 or size / rate > SLOWEST_BATCH or time.monotonic() > until:
-            break
-    for plan in _with_other_threads(best):
-        if time.monotonic() > until:
-            break
-        rate = _rate(adapter, content, plan)
-        if rate > best.rate * GAIN:
-            best = replace(plan, rate=rate)
-    return best
-
-
-def _with_other_threads(plan: Plan) -> Iterator[Plan]:
-    if plan.torch_threads > 1:
-        yield replace(plan, torch_threads=max(1, plan.torch_threads // 2))
-    if plan.decoders > 1:
-        yield replace(plan, decoders=max(1, plan.decoders // 2))
-
-
-def _rate(adapter: Adapter, content: bytes, plan: Plan) -> float:
-    """Images a second of the whole way, from JPEG to answers."""
-    pictures = (Picture(position, lambda: content) for position in count())
-    running = answers(adapter, pictures, DEFAULTS, plan)
-    _seconds_of(running, plan.batch_size)
-    rates = []
-    for _ in range(MEASUREMENTS):
-        done, spent = 0, 0.0
-        while spent < SECONDS:
-            spent += _seconds_of(running, plan.batch_size)
-            done += plan.batch_size
-        rates.append(done / spent)
-    running.close()
-    return max(rates)
-
-
-def _seconds_of(running: Iterator[Answer], batch: int) -> float:
-    started = time.perf_counter()
-    for _ in range(batch):
-        next(running)
-    return time.perf_counter() - started
-
-
-def sample_jpeg() -> bytes:
-    """A picture of 640 x 480 with about as much detail as a photograph."""
-    random = np.random.default_rng(7)
-    coarse = Image.fromarray(random.integers(0, 255, (30, 40, 3), dtype=np.uint8)).resize((640, 480), Image.Resampling.BICUBIC)
-    grain = random.normal(0, 6, (480, 640, 3))
-    picture = Image.fromarray(np.clip(np.asarray(coarse) + grain, 0, 255).astype(np.uint8))
-    picture.save(file := io.BytesIO(), "JPEG", quality=88)
-    return file.getvalue()

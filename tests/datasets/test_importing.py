@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from datasets import importing
 from datasets.models import Annotation, Dataset, DatasetImport, JobStatus, Sample
 from datasets.requests import make_dataset_import
 from datasets.runner import run_job
@@ -52,6 +53,23 @@ def test_what_is_counted_is_there(dataset: Dataset, imported: Importing) -> None
     assert job.status == JobStatus.COMPLETED
     assert counts(dataset) == (3, 3, 0) == (Sample.objects.count(), Annotation.objects.count(), 0)
     assert list(dataset.samples.values_list("annotation_count", flat=True)) == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("held", "batch"), [(1, 1), (2, 3), (3, 2), (100, 2), (2, 100)])
+def test_annotations_are_counted_whatever_is_written_first(
+    dataset: Dataset, imported: Importing, monkeypatch: pytest.MonkeyPatch, held: int, batch: int
+) -> None:
+    monkeypatch.setattr(importing, "SAMPLES_HELD", held)
+    monkeypatch.setattr(importing, "BATCH", batch)
+    boxes = [annotation(id=n, image_id=image) for n, image in enumerate([50, 10, 10, 40, 10, 50, 30], 1)]
+    for job in (
+        imported(coco(images=5) | {"annotations": boxes}),
+        imported(coco(images=5) | {"annotations": boxes[1:]}, replace=True),
+    ):
+        assert job.status == JobStatus.COMPLETED, job.error
+        found = {each.external_id: each.annotation_count for each in dataset.samples.all()}
+        assert found == {str(key): Annotation.objects.filter(sample__external_id=key).count() for key in range(10, 60, 10)}
+    assert found == {"10": 3, "20": 0, "30": 1, "40": 1, "50": 1}
 
 
 def test_numbers_arrive_unrounded(imported: Importing) -> None:

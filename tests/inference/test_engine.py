@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import tuning
 from inference.adapters.base import DEFAULTS, InferenceSettings
 from inference.decoding import Unreadable, decoded
-from inference.engine import Picture, Plan, answers
+from inference.engine import Pace, Picture, Plan, answers
 from inference.loaded import LoadedCheckpoints
-from inference.tuning import Tunings, measured_plan
+from inference.tuning import Search, Tunings
 from tests.fakes.shades import ShadesAdapter
 
-IN_FOURS = Plan(4, 2)
+IN_FOURS = Pace(Plan(4, 2))
 
 
 def picture(colour: tuple[int, int, int] = (200, 10, 10), size: tuple[int, int] = (32, 24), **options) -> bytes:
@@ -37,16 +36,25 @@ def load(folder: Path, **weights) -> ShadesAdapter:
     return made
 
 
-def run(adapter: ShadesAdapter, contents: list[bytes], plan: Plan = IN_FOURS) -> list:
+def run(adapter: ShadesAdapter, contents: list[bytes], pace: Pace = IN_FOURS) -> list:
     pictures = [Picture(n, lambda content=content: content) for n, content in enumerate(contents)]
-    return sorted(answers(adapter, pictures, DEFAULTS, plan), key=lambda answer: answer.position)
+    return sorted(answers(adapter, pictures, DEFAULTS, pace), key=lambda answer: answer.position)
 
 
 def test_every_image_is_answered_once_in_batches(adapter: ShadesAdapter) -> None:
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200)] * 5
-    found = run(adapter, [picture(colour) for colour in colours], Plan(4, 2))
+    found = run(adapter, [picture(colour) for colour in colours], IN_FOURS)
     assert [answer.result.label for answer in found] == ["red", "green", "blue"] * 5
     assert adapter.batches == [4, 4, 4, 3]
+
+
+def test_the_size_of_batches_may_change_on_the_way(adapter: ShadesAdapter) -> None:
+    class Shrinking(Pace):
+        def took(self, images: int, seconds: float) -> None:
+            self.plan = Plan(1, 2)
+
+    assert len(run(adapter, [picture()] * 30, Shrinking(Plan(8, 2)))) == 30
+    assert adapter.batches == [8, 8, *[1] * 14]
 
 
 def test_no_image_is_no_answer(adapter: ShadesAdapter) -> None:
@@ -55,7 +63,7 @@ def test_no_image_is_no_answer(adapter: ShadesAdapter) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no image", picture(format="JPEG")[:300], picture()[:50]])
 def test_an_unreadable_image_is_an_error_of_its_own(adapter: ShadesAdapter, content: bytes) -> None:
-    found = run(adapter, [picture(), content, picture()], Plan(2, 2))
+    found = run(adapter, [picture(), content, picture()], Pace(Plan(2, 2)))
     assert [bool(answer.result) for answer in found] == [True, False, True]
     assert "cannot be decoded" in found[1].error
 
@@ -64,13 +72,13 @@ def test_a_stored_file_that_is_gone_is_told(adapter: ShadesAdapter) -> None:
     def gone() -> bytes:
         raise FileNotFoundError
 
-    found = list(answers(adapter, [Picture(0, gone)], DEFAULTS, Plan()))
+    found = list(answers(adapter, [Picture(0, gone)], DEFAULTS, Pace(Plan())))
     assert found[0].error == "The stored file is gone."
 
 
 def test_the_image_that_a_model_stumbles_over_does_not_take_its_batch_along(tmp_path: Path) -> None:
     adapter = load(tmp_path, fails_on=1.0)
-    found = run(adapter, [picture((255, 0, 0) if n == 5 else (100, 0, 0)) for n in range(8)], Plan(8, 2))
+    found = run(adapter, [picture((255, 0, 0) if n == 5 else (100, 0, 0)) for n in range(8)], Pace(Plan(8, 2)))
     assert [n for n, answer in enumerate(found) if answer.error] == [5]
     assert "out of red" in found[5].error
 
@@ -83,13 +91,13 @@ def test_times_of_the_three_parts_are_told(tmp_path: Path) -> None:
 def test_few_images_are_in_memory_at_once(adapter: ShadesAdapter) -> None:
     read, most = [], 0
     pictures = (Picture(n, lambda: read.append(1) or picture()) for n in range(100))
-    for number, _ in enumerate(answers(adapter, pictures, DEFAULTS, Plan(4, 2))):
+    for number, _ in enumerate(answers(adapter, pictures, DEFAULTS, Pace(Plan(4, 2)))):
         most = max(most, len(read) - number)
     assert most <= 4 * 4 + 2
 
 
 def test_closing_stops_between_batches_and_leaves_no_thread(adapter: ShadesAdapter) -> None:
-    running = answers(adapter, (Picture(n, picture) for n in range(10_000)), DEFAULTS, Plan(4, 2))
+    running = answers(adapter, (Picture(n, picture) for n in range(10_000)), DEFAULTS, Pace(Plan(4, 2)))
     next(running)
     running.close()
     assert len(adapter.batches) <= 3
@@ -134,31 +142,73 @@ def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
 
 
 # --- What is kept ------------------------------------------------------------------------------------------------------
-def test_a_plan_is_measured_once_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "BUDGET", 600.0)  # whatever else the machine does
-    adapter = load(tmp_path, delay=0.03)
-    tunings = Tunings(tmp_path / "tunings")
-    plan = tunings.plan(adapter, "digest")
-    batches = len(adapter.batches)
-    assert tunings.plan(adapter, "digest") == plan and len(adapter.batches) == batches
-    assert plan.batch_size > 1 and plan.rate > 0  # a batch costs the same however large it is
-
-
-def test_what_was_cut_short_is_not_remembered(adapter: ShadesAdapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "BUDGET", 0.0)
-    tunings = Tunings(tmp_path / "tunings")
-    assert tunings.plan(adapter, "digest").batch_size > 1 and tunings.known(adapter, "digest") is None
+def searched(rates: dict[int, float], sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32), images: int = 100_000) -> Search:
+    """A search told of so many images by a machine on which batches of these sizes come at these rates."""
+    found: list[Plan] = []
+    search = Search(Plan(torch_threads=1), sizes, found.append)
+    while not found and images > 0:
+        size = search.plan.batch_size
+        search.took(size, size / rates[size])
+        images -= size
+    assert found == ([search.plan] if images > 0 else [])
+    return search
 
 
 @pytest.mark.parametrize(
     ("rates", "chosen"),
-    [({1: 50, 2: 49, 4: 40}, 1), ({1: 50, 2: 90, 4: 91, 8: 92}, 2), ({1: 10, 2: 20, 4: 40, 8: 80, 16: 160, 32: 320}, 32)],
+    [
+        ({1: 50, 2: 49, 4: 40}, 1),
+        ({1: 50, 2: 90, 4: 91, 8: 92}, 2),
+        ({1: 10, 2: 20, 4: 40, 8: 80, 16: 160, 32: 320}, 32),
+        ({1: 3, 2: 4, 4: 4.5, 8: 5}, 8),  # sixteen would take more than three seconds
+    ],
 )
-def test_larger_batches_must_bring_something(
-    adapter: ShadesAdapter, monkeypatch: pytest.MonkeyPatch, rates: dict[int, float], chosen: int
-) -> None:
-    monkeypatch.setattr(tuning, "_rate", lambda adapter, content, plan: rates[plan.batch_size])
-    assert measured_plan(adapter).batch_size == chosen
+def test_larger_batches_must_bring_something(rates: dict[int, float], chosen: int) -> None:
+    assert searched(rates).plan == Plan(chosen, torch_threads=1, rate=pytest.approx(rates[chosen]))
+
+
+def test_the_best_so_far_is_the_pace_while_others_are_tried() -> None:
+    search = searched({1: 50, 2: 90, 4: 90}, images=12)
+    assert (search.plan.batch_size, search.plan.rate) == (2, pytest.approx(50))
+
+
+def test_fewer_threads_of_a_forward_pass_are_tried_last() -> None:
+    found: list[Plan] = []
+    search = Search(Plan(torch_threads=2), (1, 2), found.append)
+    while not found:
+        search.took(search.plan.batch_size, search.plan.batch_size / (80 if search.plan.torch_threads == 2 else 120))
+    assert (found[0].batch_size, found[0].torch_threads) == (1, 1)
+
+
+def test_the_first_batch_of_a_size_does_not_count() -> None:
+    """It was decoded ahead while the batches before ran."""
+    search = Search(Plan(torch_threads=1), (1, 2), lambda plan: None)
+    search.took(1, 1e-9)
+    for _ in range(4):
+        search.took(1, 0.1)
+    assert search.best.rate == pytest.approx(10)
+
+
+def test_a_plan_is_searched_on_the_job_s_images_and_remembered(tmp_path: Path) -> None:
+    adapter = load(tmp_path, delay=0.03)
+    content, tunings = picture(), Tunings(tmp_path / "tunings")
+    pace = tunings.pace(adapter, "digest")
+    assert len(run(adapter, [content] * 800, pace)) == 800
+    assert pace.plan.batch_size > 8 and pace.plan.rate > 0  # a batch costs the same however large it is
+    assert sum(adapter.batches) == 800
+    assert Tunings(tmp_path / "tunings").pace(load(tmp_path), "digest").plan == pace.plan
+    assert Tunings(tmp_path / "tunings").pace(load(tmp_path), "another").plan.batch_size == 1
+
+
+def test_a_search_goes_on_from_job_to_job(adapter: ShadesAdapter, tmp_path: Path) -> None:
+    tunings = Tunings(tmp_path / "tunings")
+    assert tunings.pace(adapter, "digest") is tunings.pace(adapter, "digest")
+
+
+def test_deterministic_runs_know_one_batch_size(adapter: ShadesAdapter, tmp_path: Path) -> None:
+    pace = Tunings(tmp_path / "tunings", same_bits=True).pace(adapter, "digest")
+    run(adapter, [picture()] * 12, pace)
+    assert adapter.batches == [4, 4, 4]
 
 
 def test_the_least_recently_used_checkpoint_is_closed(tmp_path: Path) -> None:
@@ -173,5 +223,5 @@ def test_the_least_recently_used_checkpoint_is_closed(tmp_path: Path) -> None:
 
 def test_settings_reach_the_adapter(tmp_path: Path) -> None:
     adapter = load(tmp_path, task_type="detection")
-    (answer,) = answers(adapter, [Picture(0, lambda: picture((180, 0, 255)))], InferenceSettings(confidence=0.9), Plan())
+    (answer,) = answers(adapter, [Picture(0, lambda: picture((180, 0, 255)))], InferenceSettings(confidence=0.9), Pace(Plan()))
     assert [found.label for found in answer.result.objects] == ["blue"]

@@ -216,7 +216,8 @@ def test_images_that_go_meanwhile_take_no_predictions(user, make_checkpoint, dat
     assert (job.status, job.done_count) == ("completed", 39)
 
 
-def test_cancelling_leaves_nothing_of_the_run(user, make_checkpoint, dataset) -> None:
+def test_cancelling_leaves_nothing_of_the_run(user, make_checkpoint, dataset, monkeypatch) -> None:
+    monkeypatch.setattr(runner, "SECONDS_PER_RUN", 0)  # one chunk of two
     job = dataset_job(user, make_checkpoint(task_type="detection"), dataset)
     runner.run_some(job.pk, lambda pk: None)
     assert PredictedObject.objects.exists()
@@ -291,9 +292,16 @@ def test_images_that_cost_three_workers_are_given_up(user, make_checkpoint, make
 def test_a_job_that_has_cost_three_workers_before_anything_is_done_has_failed(user, make_checkpoint, make_image, work) -> None:
     job = begun(user, make_checkpoint, make_image)
     for _ in range(3):
-        take(job, 1)
-    InferenceChunk.objects.update(heartbeat_at=timezone.now() - 10 * STALE_AFTER)
+        take(job, 64)
+        InferenceChunk.objects.filter(status="running").update(heartbeat_at=timezone.now() - 10 * STALE_AFTER)
     assert work(job).status == "failed" and "memory enough" in job.error
+
+
+def test_one_lost_worker_with_many_chunks_is_one(user, make_checkpoint, make_image, work) -> None:
+    job = begun(user, make_checkpoint, make_image)
+    take(job, 64)
+    InferenceChunk.objects.filter(status="running").update(heartbeat_at=timezone.now() - 10 * STALE_AFTER)
+    assert work(job).status == "completed" and job.done_count == 80
 
 
 # --- Going -------------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from tests.fakes.shades import plugged_in
 from tests.processes import kill
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60
+PATIENCE = 120
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

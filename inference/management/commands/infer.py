@@ -14,7 +14,6 @@ from inference.engine import Answer, Picture, answers
 from inference.models import InferenceJob, InferenceKind, InferenceResult
 from inference.requests import RequestRefused, checked_settings
 from inference.storing import result_row
-from inference.tuning import default_plan
 from predictions.models import Checkpoint
 
 
@@ -55,10 +54,9 @@ class Command(BaseCommand):
 
 
 def _answers(adapter: Adapter, checkpoint: Checkpoint, paths: list[Path], asked: InferenceSettings) -> Iterator[Answer]:
-    many = len(paths) >= runner.WORTH_MEASURING
-    plan = runner.tunings().plan(adapter, checkpoint.sha256) if many else default_plan(adapter)
     pictures = [Picture(position, path.read_bytes) for position, path in enumerate(paths)]
-    return answers(adapter, pictures, asked, plan, settings.MAX_IMAGE_PIXELS)
+    pace = runner.pace_of(adapter, checkpoint.sha256, len(paths))
+    return answers(adapter, pictures, asked, pace, settings.MAX_IMAGE_PIXELS)
 
 
 def _rows(
