@@ -14,7 +14,7 @@ from accounts.models import Project, User
 from accounts.projects import personal_project
 from datasets import requests, task_types
 from datasets.importers.problems import FIXES, ImportRefused
-from datasets.models import Dataset, DatasetImport, JobStatus
+from datasets.models import Annotation, Dataset, DatasetImport, JobStatus
 from datasets.models.imports import ImportJob
 from datasets.runner import Heartbeat, run_job
 from datasets.work import work_on
@@ -65,8 +65,9 @@ class DatasetImportCommand(ImportCommand):
         parser.add_argument("source", type=Path, help=self.source_help)
         parser.add_argument("--images", type=Path, help="Folder of the image files. Without it: blank canvases of their size.")
         parser.add_argument(
-            "--task", choices=list(task_types.TASK_TYPES), help=f"Task type of a new dataset (default: {self.default_task})."
-        )
+            "--task", choices=list(task_types.TASK_TYPES),
+            help=f"Task type of a new dataset (default: {self.default_task}; pose where its objects have keypoints).",
+        )  # fmt: skip
         parser.add_argument("--replace", "--yes", action="store_true", help="Replace the split without asking.")
         self.add_source_arguments(parser)
 
@@ -76,6 +77,8 @@ class DatasetImportCommand(ImportCommand):
         try:
             job = self._make_job(dataset, options)
             self.run_to_its_end(job, lambda heartbeat: work_on(job, heartbeat))
+            if is_new and not options["task"]:
+                become_pose(dataset)
         except ImportRefused as refusal:
             raise self.refuse(refusal) from None
         finally:
@@ -96,6 +99,13 @@ class DatasetImportCommand(ImportCommand):
             replace=options["replace"] or confirmed(self, dataset, options),
             dry_run=options["dry_run"],
         )
+
+
+def become_pose(dataset: Dataset) -> None:
+    """What a file of keypoints is for, where nobody has said."""
+    if Annotation.objects.filter(sample__dataset=dataset, keypoints__isnull=False).exists():
+        dataset.task_type = "pose"
+        dataset.save(update_fields=["task_type"])
 
 
 def find_project(slug: str | None) -> Project:

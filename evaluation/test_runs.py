@@ -143,9 +143,12 @@ def take_predictions(test_run: TestRun) -> PredictionRun:
         TestRun.objects.filter(pk=test_run.pk).update(prediction_run=job.run)
         test_run.prediction_run = job.run
     if test_run.prediction_run is None:
-        reason = "was deleted" if job is None else f"{job.get_status_display().lower()}: {job.error}".rstrip(": ")
+        reason = "was deleted" if job is None else f"{job.get_status_display().lower()}: {job.error}".rstrip(":. ")
         raise ImportRefused(
-            f"The inference job that was to predict {reason}.", remedy="Mend what it says and make a new test run."
+            f"The inference job that was to predict {reason}.",
+            remedy="Make a new test run."
+            if job is None
+            else "Mend what it says, then try again: the checkpoint is asked anew.",
         )
     return test_run.prediction_run
 

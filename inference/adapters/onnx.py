@@ -139,9 +139,8 @@ def _session(path: Path, device: str, *, deterministic: bool) -> Any:
     try:
         return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # its errors have no common base
-        raise AdapterError(
-            f"ONNX Runtime cannot load the file: {str(error).strip().splitlines()[0][:300]}", "Is it whole, and one file?"
-        ) from None
+        said = str(error).strip().splitlines()[0].replace(str(path), "the file")
+        raise AdapterError(f"ONNX Runtime cannot load the weights: {said[:300]}.", "Are they whole, and in one file?") from None
 
 
 def _about(metadata: Mapping[str, str]) -> dict[str, Any]:

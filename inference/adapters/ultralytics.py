@@ -171,9 +171,10 @@ def _read_model(path: Path, *, trusted: bool) -> Any:
     try:
         content, _ = torch_safe_load(str(path), safe_only=not trusted)
     except Exception as error:  # the package raises its own kinds, and a pickle may raise any
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].replace(str(path), "the file")
         raise AdapterError(
-            f"Ultralytics cannot load the file: {str(error).strip().splitlines()[0][:300]}",
-            "Is it a checkpoint of Ultralytics 8 or newer, and whole?",
+            f"Ultralytics cannot load the weights: {said[:300]}",
+            "Are they a checkpoint of Ultralytics 8 or newer, and whole?",
         ) from None
     model = content.get("ema") or content.get("model")
     if not isinstance(model, torch.nn.Module) or not hasattr(model, "yaml"):

@@ -22,15 +22,13 @@ from tests.factories import make_predicted_object, make_run, make_test_run, make
 from tests.test_openapi import complaints, operations, schema  # noqa: F401 - a fixture
 
 ADDRESS = "/api/inference/test-runs/"
+JSON = "application/json"
 
 
 @pytest.fixture
 def made(db: None) -> TestRun:
     _, run = street()
     return make_test_run(run, rules={"confidence": 0.25})
-
-
-JSON = "application/json"
 
 
 def member(test_run: TestRun | PredictionRun, role: Role) -> Client:
