@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -50,8 +50,11 @@ def is_live(job: TrainingJob) -> bool:
 
 
 def _runs(project: Project) -> "QuerySet[PredictionRun]":
-    runs = PredictionRun.objects.completed().filter(dataset__project=project)
-    return runs.select_related("dataset").order_by("-created_at", "-pk")
+    """Newest first, each with `before` and `before_name`: the run before it on the same images, to be held against."""
+    completed = PredictionRun.objects.completed()
+    earlier = completed.filter(dataset=OuterRef("dataset"), pk__lt=OuterRef("pk")).order_by("-pk")
+    runs = completed.filter(dataset__project=project).select_related("dataset").order_by("-created_at", "-pk")
+    return runs.annotate(before=Subquery(earlier.values("pk")[:1]), before_name=Subquery(earlier.values("name")[:1]))
 
 
 def _newest_imports(project: Project) -> list[ImportJob]:

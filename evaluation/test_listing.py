@@ -6,10 +6,10 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from accounts.models import Project
-from datasets.models import JobStatus
+from datasets.models import Dataset, JobStatus
 from evaluation.models import TestRun
 from evaluation.test_figures import FIGURES
-from predictions.models import TrainingJob
+from predictions.models import PredictionRun, TrainingJob
 
 # What no list shows and what may be large.
 HEAVY = ["replicates", "per_class_metrics", "confusion_matrix", "curves", "slices", "reconciliation", "report"]
@@ -30,6 +30,22 @@ def matching(found: "QuerySet[TestRun]", words: str) -> "QuerySet[TestRun]":
             anywhere |= Q(**{f"{name}__icontains": word})
         found = found.filter(anywhere)
     return found
+
+
+def newest_of_runs(dataset: Dataset) -> "QuerySet[TestRun]":
+    """Of each prediction run of the dataset its newest completed test."""
+    found = listed(dataset.project).filter(dataset=dataset, status=JobStatus.COMPLETED, prediction_run__isnull=False)
+    return found.order_by("prediction_run_id", "-pk").distinct("prediction_run_id")
+
+
+def tests_of_both(baseline: PredictionRun, candidate: PredictionRun) -> tuple[int, int] | None:
+    """The newest completed tests of two runs that can be held against each other, object by object."""
+    completed = TestRun.objects.filter(status=JobStatus.COMPLETED, prediction_run__in=[baseline.pk, candidate.pk])
+    alike: dict[tuple[Any, ...], dict[int, int]] = {}
+    for pk, run, *kind in completed.order_by("-pk").values_list("pk", "prediction_run", "dataset", "split", "task_type"):
+        alike.setdefault(tuple(kind), {}).setdefault(run, pk)
+    both = (found for found in alike.values() if baseline.pk in found and candidate.pk in found)
+    return next(((found[baseline.pk], found[candidate.pk]) for found in both), None)
 
 
 def tests_of(job: TrainingJob) -> "QuerySet[TestRun]":

@@ -9,6 +9,7 @@ urlpatterns = [
     path("projects/<slug:slug>/tests/", test_runs.test_runs, name="list"),
     path("projects/<slug:slug>/tests/new/", test_new.new, name="new"),
     path("projects/<slug:slug>/tests/against/", test_against.against, name="against"),
+    path("datasets/<int:pk>/runs/figures/", test_runs.figures_of_runs, name="figures_of_runs"),
     path("training/<int:pk>/tests/", test_against.of_training, name="of_training"),
     path("training/<int:pk>/tests/trend/", test_charts.trend, name="trend"),
     path("tests/<int:pk>/", test_runs.overview, name="run"),

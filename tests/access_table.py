@@ -148,6 +148,7 @@ PAGES = {
     # Without a run or a checkpoint the form says what is missing.
     "tests:new": Row("project", get=EDIT, post=EDIT_422),
     "tests:against": Row("project", get=SEE),
+    "tests:figures_of_runs": Row("dataset", get=SEE),
     **{f"tests:{name}": Row("training", get=SEE) for name in ("of_training", "trend")},
     **{
         f"tests:{name}": Row("testrun", get=SEE)
@@ -264,7 +265,7 @@ API = {
     "set-import-file": api("set", post=API_EDIT, body={"content": '{"prompt": "why?"}', "mode": "add"}),
     "set-export-file": api("set", get=API_SEE),
     # Looking for leaks changes nothing; without data there is nothing to look through.
-    "set-leakage": api("set", post="401 404 400 400 400 404"),
+    "set-leakage": api("set", get=API_SEE, post="401 404 400 400 400 404"),
     # Editors make jobs; without a project they make them in their own.
     "checkpoint-list": api(get=API_ALL, post="401 400 400 400 400 400"),
     "checkpoint-detail": api("checkpoint", get=API_SEE, delete=API_DELETE),

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import get_project
 from accounts.models import Role
+from datasets.access import get_dataset
 from datasets.models import JobStatus
 from evaluation import galleries, image_results, test_jobs
 from evaluation import test_runs as testing
@@ -24,7 +25,7 @@ from evaluation.reconciling import NotReconcilable
 from evaluation.test_figures import FIGURES, headlines, others, slices_worst_first
 from evaluation.test_forms import ImagesForm, PointForm
 from evaluation.test_images import image_rows
-from evaluation.test_listing import listed, matching
+from evaluation.test_listing import listed, matching, newest_of_runs
 from evaluation.test_protocol import preprocessing_card, rules_in_words
 
 LISTED, CROPS, PREVIEW, IMAGES = 30, 48, 12, 24
@@ -58,6 +59,13 @@ def test_runs(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 # --- One ------------------------------------------------------------------------------------------------------------------------
+@require_safe
+def figures_of_runs(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the list of a dataset's runs says of their tests: a fragment whose parts go to the rows of their runs."""
+    dataset = get_dataset(request.user, pk)
+    return render(request, "tests/_run_figures.html", {"tests": newest_of_runs(dataset)})
+
+
 @require_safe
 def overview(request: HttpRequest, pk: int) -> HttpResponse:
     test_run = get_test_run(request.user, pk)

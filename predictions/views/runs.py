@@ -22,7 +22,12 @@ def runs(request: HttpRequest, pk: int) -> HttpResponse:
     )
     for run in found:
         run.skipped_in_words = [(REASONS[key].label if key in REASONS else key, count) for key, count in run.skipped.items()]
-    context = {"dataset": dataset, "runs": found, "api_url": f"/api/datasets/{pk}/runs/"}
+    context = {
+        "dataset": dataset,
+        "runs": found,
+        "has_skipped": any(run.skipped_count for run in found),
+        "api_url": f"/api/datasets/{pk}/runs/",
+    }
     return render(request, "predictions/runs.html", context)
 
 
