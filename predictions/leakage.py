@@ -9,7 +9,7 @@ from typing import Any
 
 from predictions.models import PredictionSetItem, PredictionSetVersion
 from predictions.prediction_sets import SetRefused
-from predictions.rows import RowsUnreadable, question_of, read_rows
+from predictions.rows import Question, RowsUnreadable, question_of, read_rows
 from predictions.scoring import NORMALISER, normalised
 
 MOST_EXAMPLES = 20
@@ -67,16 +67,26 @@ def check_file(version: PredictionSetVersion, path: Path) -> Leakage:
 
 
 def check_rows(version: PredictionSetVersion, rows: Iterable[Any]) -> Leakage:
-    """One pass over the rows, which need not fit into memory. Rows of no known shape are counted."""
+    """One pass over rows of any usual shape, which need not fit into memory. Those of no known shape are counted."""
+    return check_questions(version, (question_in(row) for row in rows))
+
+
+def question_in(row: Any) -> Question | None:
+    try:
+        return question_of(row)
+    except (ValueError, TypeError):
+        return None
+
+
+def check_questions(version: PredictionSetVersion, questions: Iterable[Question | None]) -> Leakage:
+    """The questions of rows, in their order; None stands for a row of no known shape."""
     items = list(version.items.order_by("sample_index", "pk"))
     found = Leakage(str(version), item_count=len(items), image_items=sum(_is_image(item) for item in items))
     marks = _Marks([item for item in items if not _is_image(item)])
     hit: dict[str, set[int]] = {kind: set() for kind in KINDS}
-    for number, row in enumerate(rows, start=1):
+    for number, asked in enumerate(questions, start=1):
         found.row_count = number
-        try:
-            asked = question_of(row)
-        except (ValueError, TypeError):
+        if asked is None:
             found.unreadable_rows += 1
             continue
         _note(number, marks.matches(asked.prompt, asked.messages, asked.references), hit, found)

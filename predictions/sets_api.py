@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from accounts.access import require_role
 from accounts.models import Role
-from predictions import curation, leakage, set_files, set_imports
+from predictions import curation, leakage, leakage_checks, set_files, set_imports
 from predictions import sets_serializers as shapes
 from predictions.models import PredictionSet, PredictionSetItem, SetKind
 from predictions.set_files.base import BadField, ItemRecord, Reading, SetFileRefused
@@ -277,6 +277,17 @@ class SetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         version = get_version(asked, given["version"] or ("latest" if curation.latest_of(asked) else "draft"))
         with training_file(file=given.get("file"), path=given.get("path", "")) as path:
             return Response(leakage.check_file(version, path).as_dict())
+
+    @extend_schema(
+        operation_id="sets_leakage_checks",
+        summary="What was found when trainings registered what they drew",
+        responses=shapes.LeakageCheckSerializer(many=True),
+        filters=False,
+    )
+    @leakage.mapping.get
+    def leakage_checks(self, request: Request, pk: str) -> Response:
+        page = self.paginate_queryset(leakage_checks.of_set(self.get_object().pk))
+        return self.get_paginated_response(shapes.LeakageCheckSerializer(page, many=True).data)
 
 
 def item_of(asked: PredictionSet, key: str) -> PredictionSetItem:

@@ -10,7 +10,7 @@ from datasets.api import VisibleProjectField
 from predictions import curation, set_files
 from predictions.curation import SetDiff
 from predictions.leakage import KINDS
-from predictions.models import PredictionSet, PredictionSetItem, PredictionSetVersion, SetKind
+from predictions.models import LeakageCheck, PredictionSet, PredictionSetItem, PredictionSetVersion, SetKind
 from predictions.set_files.base import ItemRecord
 from predictions.training_serializers import StorableText
 
@@ -211,6 +211,17 @@ class LeakageSerializer(serializers.Serializer):
     items = serializers.DictField(child=serializers.IntegerField(), help_text=f"Items by kind: {', '.join(KINDS)}.")
     rows = serializers.DictField(child=serializers.IntegerField())
     examples = LeakageExampleSerializer(many=True)
+
+
+class LeakageCheckSerializer(serializers.ModelSerializer):
+    version = serializers.CharField(help_text="Of the golden set: name@version.")
+    drawn = serializers.CharField(help_text="What the training drew: name@version.")
+    source = serializers.CharField(source="drawn.source", help_text="The file it was drawn from, as the training names it.")
+    found = LeakageSerializer(source="report", help_text="Empty until the check is completed.")
+
+    class Meta:
+        model = LeakageCheck
+        fields = ["id", "version", "drawn", "source", "status", "error", "leaked", "whole_file", "found", "finished_at"]
 
 
 def item_as_dict(item: PredictionSetItem) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from predictions import training_serializers as shapes
 from predictions.answers import storable, storable_json
 from predictions.ingest import Firing, ingest
 from predictions.job_tokens import JobTokenAuthentication
+from predictions.leakage_checks import leaks_of
+from predictions.leakage_jobs import check_registered
 from predictions.models import JobToken, PredictionRun, TrainingJob
 from predictions.models.training import check_config
 from predictions.prediction_sets import NewItem
@@ -224,6 +226,7 @@ class SetsView(WriterView):
         version = prediction_sets.register_sampled(
             job, request.user, storable(given["name"]), items, source=storable(given["source"]), seed=given["seed"]
         )
+        check_registered(version, request.user)
         return Response(shapes.RegisteredSetSerializer(version).data)
 
 
@@ -238,7 +241,7 @@ class ProgressView(WriterView):
         job = self.job(job_id)
         told = storable_json(checked(shapes.ProgressSerializer(data=request.data)))
         job = training.note_progress(job, told)
-        return Response({"job_id": job.job_id, "status": job.status})
+        return Response({"job_id": job.job_id, "status": job.status, "warnings": leaks_of(job)})
 
 
 class CheckpointsView(WriterView):

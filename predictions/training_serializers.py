@@ -160,6 +160,9 @@ class ProgressSerializer(serializers.Serializer):
 class ProgressedSerializer(serializers.Serializer):
     job_id = serializers.CharField()
     status = serializers.CharField()
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="Golden sets whose questions stand in what the job has drawn from, in words."
+    )
 
 
 class CheckpointSerializer(serializers.ModelSerializer):

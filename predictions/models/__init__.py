@@ -2,6 +2,7 @@
 
 from predictions.models.checkpoints import Checkpoint
 from predictions.models.imports import PredictionImport
+from predictions.models.leakage import LeakageCheck
 from predictions.models.outputs import ImageOutcome, PredictedLabel, PredictedObject, TextPrediction
 from predictions.models.runs import PredictionRun, RunOrigin, RunStatus
 from predictions.models.sets import PredictionSet, PredictionSetItem, PredictionSetVersion, SetKind
@@ -11,6 +12,7 @@ __all__ = [
     "Checkpoint",
     "ImageOutcome",
     "JobToken",
+    "LeakageCheck",
     "PredictedLabel",
     "PredictedObject",
     "PredictionImport",

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import template
 
+from predictions.leakage import KINDS
 from predictions.set_files.base import ItemRecord
 
 register = template.Library()
@@ -13,6 +14,12 @@ register = template.Library()
 @register.filter
 def compact_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+@register.filter
+def leak_kind(kind: str) -> str:
+    """How a question stands in training data, in few words."""
+    return KINDS.get(kind, kind).lower()
 
 
 @register.filter

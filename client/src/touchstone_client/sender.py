@@ -19,6 +19,7 @@ REFUSED = frozenset((400, 413, 415, 422))
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 # Of one answer: more is no answer of Touchstone's. The longest is that of a start with a set of 10,000 items.
 LARGEST_ANSWER, LONGEST_ANSWER = 256 * 2**20, 300.0
+MOST_WARNINGS = 5
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,16 @@ def send_file(file: SpoolFile, server: Server, warn: Callable[[str], None], stop
             warn(f"The server refused a request ({outcome.reason}). It is kept in {file.path.with_suffix('.refused.jsonl')}.")
         else:
             _keep_rejected(file, record, outcome.answer or {}, warn)
+            _pass_on(outcome.answer or {}, warn)
         file.mark(end)
     return Outcome("sent")
+
+
+def _pass_on(answer: dict[str, Any], warn: Callable[[str], None]) -> None:
+    """What the server has found out about this training, such as golden questions among its data."""
+    told = answer.get("warnings")
+    for text in told[:MOST_WARNINGS] if isinstance(told, list) else []:
+        warn(str(text)[:1000])
 
 
 def _keep_rejected(file: SpoolFile, record: dict[str, Any], answer: dict[str, Any], warn: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ from accounts.models import Role
 from datasets.importers.problems import ImportRefused
 from datasets.models import Upload
 from datasets.uploads import UploadRefused, given_upload, remove_upload
-from predictions import curation, leakage, set_files, set_imports
+from predictions import curation, leakage, leakage_checks, set_files, set_imports
 from predictions.models import PredictionSet
 from predictions.prediction_sets import SetRefused
 from predictions.set_files import SetFileRefused
@@ -21,7 +21,7 @@ from predictions.sets_access import get_set, get_version
 from predictions.sets_downloads import download
 from predictions.sets_forms import ImportFileForm, LeakageForm
 from predictions.training_sources import training_file
-from predictions.views.sets.pages import INVALID, frame, posted
+from predictions.views.sets.pages import INVALID, frame, is_fragment, posted
 
 SHOWN = 20
 
@@ -130,7 +130,11 @@ def leaks(request: HttpRequest, pk: int) -> HttpResponse:
         for each in asked.versions.select_related("prediction_set")
     ]
     form = LeakageForm(*posted(request), versions)
-    context: dict[str, Any] = {**frame(asked), "form": form, "roots": settings.IMPORT_ROOTS}
+    context: dict[str, Any] = {**frame(asked), "form": form, "roots": settings.IMPORT_ROOTS, "kinds": leakage.KINDS}
+    context["checks"] = list(leakage_checks.of_set(asked.pk)[:SHOWN])
+    context["is_working"] = any(check.is_active for check in context["checks"])
+    if is_fragment(request):
+        return render(request, "sets/leakage.html#checks", context)
     if request.method == "POST" and form.is_valid():
         try:
             version = get_version(asked, form.cleaned_data["version"])

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import get_project
 from accounts.models import Role
-from predictions import curation, set_files
+from predictions import curation, leakage_checks, set_files
 from predictions.models import PredictionSet, PredictionSetVersion, SetKind
 from predictions.prediction_sets import SetRefused, find_version
 from predictions.set_items import items_of, tag_counts, users_of, validator_counts
@@ -104,6 +104,7 @@ def set_page(request: HttpRequest, pk: int) -> HttpResponse:
         for each in versions:
             each.jobs = used.get(each.number, [])
         context["asking"] = curation.jobs_asking(asked) if asked.is_curated else []
+        context["leaks"] = [check for check in leakage_checks.of_set(asked.pk) if version == check.version and check.leaked]
         response = render(request, "sets/set.html", context)
     patch_vary_headers(response, ["HX-Request"])
     return response
