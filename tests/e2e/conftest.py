@@ -77,7 +77,9 @@ def stand(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         port = probe.getsockname()[1]
     log = (data / "up.log").open("w")
     command = [sys.executable, "manage.py", "up", "--port", str(port), "--workers", "1"]
-    process = subprocess.Popen(command, cwd=ROOT, env=own_environment(data), stdout=log, stderr=subprocess.STDOUT)
+    # A webhook's other side is on this machine too.
+    environment = own_environment(data) | {"TOUCHSTONE_WEBHOOK_PRIVATE": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     made = Stand(f"http://127.0.0.1:{port}", data)
     try:
         wait_until_ready(made, process)
