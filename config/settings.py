@@ -242,7 +242,14 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Touchstone API",
     "VERSION": VERSION,
-    "DESCRIPTION": "Datasets, ground truth, prediction runs and what they say about a model state.",
+    "DESCRIPTION": (
+        "Datasets, ground truth, prediction runs and what they say about a model state.\n\n"
+        "Make a token on [your tokens page](/account/tokens/) and send it as `Authorization: Bearer TOKEN`. Lists come in pages "
+        "by cursor: follow `next`. Errors are problem-shaped JSON: `title`, `status`, `detail`, `remedy`, and `errors` by field."
+        "\n\n[Back to Touchstone](/)"
+    ),
+    # Endpoints are grouped by what comes after it.
+    "SCHEMA_PATH_PREFIX": r"/api/",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -49,7 +49,7 @@ class RuleForm(forms.ModelForm):
         labels = {
             "kind": "Raise an alert when",
             "job": "Training job",
-            "prediction_set": "or all jobs that answer a set",
+            "prediction_set": "or the jobs of a set",
             "metric": "Score",
             "lower_is_better": "Lower is better",
             "debounce_minutes": "Minutes between messages",

@@ -38,7 +38,7 @@ def newest_of_runs(dataset: Dataset) -> "QuerySet[TestRun]":
     return found.order_by("prediction_run_id", "-pk").distinct("prediction_run_id")
 
 
-def tests_of_both(baseline: PredictionRun, candidate: PredictionRun) -> tuple[int, int] | None:
+def comparable_tests(baseline: PredictionRun, candidate: PredictionRun) -> tuple[int, int] | None:
     """The newest completed tests of two runs that can be held against each other, object by object."""
     completed = TestRun.objects.filter(status=JobStatus.COMPLETED, prediction_run__in=[baseline.pk, candidate.pk])
     alike: dict[tuple[Any, ...], dict[int, int]] = {}

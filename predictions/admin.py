@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest
 
+import predictions.set_versions_admin
 import predictions.sets_admin  # noqa: F401 - registers the tables of sets
 from datasets.admin import ImportAdmin, list_link
 from datasets.large_tables import LargeTableAdmin, by_number, found_samples

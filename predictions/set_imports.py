@@ -8,8 +8,9 @@ from django.db import transaction
 
 from accounts.models import Project, User
 from datasets.importers.files import lies_within
-from predictions import curation, set_files
-from predictions.curation import Changed, SetConflict
+from predictions import curation, draft_items, set_content, set_files
+from predictions.curation import SetConflict
+from predictions.draft_items import Changed
 from predictions.models import PredictionSet, PredictionSetVersion
 from predictions.set_files.base import BadField, Problem, Reading, SetContent, SetFileRefused
 
@@ -73,7 +74,7 @@ def import_set(
         raise SetConflict(
             f"'{asked.name}' holds {draft.item_count:,} items already.", "Say whether to add to them or to replace them."
         )
-    changed = curation.import_content(asked, content, replaces=mode == "replace")
+    changed = draft_items.import_content(asked, content, replaces=mode == "replace")
     published = curation.publish(asked, user, note) if publishes else None
     return Imported(asked, content, changed, published)
 
@@ -81,7 +82,7 @@ def import_set(
 def export(version: PredictionSetVersion, file_format: str) -> str:
     """The version as a file. Raises SetFileRefused for what the format cannot hold."""
     try:
-        return set_files.write(file_format, curation.content_of(version))
+        return set_files.write(file_format, set_content.content_of(version))
     except BadField as bad:
         raise SetFileRefused([Problem(str(bad), bad.remedy, field=bad.name)]) from None
 

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from accounts.access import require_role
 from accounts.models import Role
-from predictions import curation, leakage, leakage_checks, set_files, set_imports
+from predictions import curation, draft_items, leakage, leakage_checks, set_content, set_files, set_imports
 from predictions import sets_serializers as shapes
 from predictions.models import PredictionSet, PredictionSetItem, SetKind
 from predictions.set_files.base import BadField, ItemRecord, Reading, SetFileRefused
@@ -142,7 +142,7 @@ class SetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     @action(detail=True, methods=["post"], url_path="draft/items")
     def draft_items(self, request: Request, pk: str) -> Response:
         asked = self.get_object()
-        changed = curation.put_items(asked, records_from(self.given(shapes.PutItemsSerializer)["items"]))
+        changed = draft_items.put_items(asked, records_from(self.given(shapes.PutItemsSerializer)["items"]))
         return Response(vars(changed))
 
     @extend_schema(
@@ -154,8 +154,8 @@ class SetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     @draft_items.mapping.delete
     def remove_items(self, request: Request, pk: str) -> Response:
         asked = self.get_object()
-        count = curation.remove_items(asked, request.query_params.getlist("key"))
-        return Response(vars(curation.Changed(removed=count)))
+        count = draft_items.remove_items(asked, request.query_params.getlist("key"))
+        return Response(vars(draft_items.Changed(removed=count)))
 
     @extend_schema(
         operation_id="sets_draft_item_update",
@@ -170,10 +170,10 @@ class SetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         asked = self.get_object()
         item = item_of(asked, key)
         fields = self.given(shapes.ItemChangeSerializer)
-        before = as_row(curation.as_record(item))
+        before = as_row(set_content.as_record(item))
         if {"prompt", "messages", "image"} & fields.keys():
             before = {name: value for name, value in before.items() if name not in ("prompt", "messages", "image")}
-        changed = curation.edit_item(asked, key, records_from([{**before, **fields}])[0])
+        changed = draft_items.edit_item(asked, key, records_from([{**before, **fields}])[0])
         return Response(shapes.item_as_dict(changed))
 
     @extend_schema(
@@ -183,7 +183,7 @@ class SetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     def remove_item(self, request: Request, pk: str, key: str) -> Response:
         asked = self.get_object()
         item_of(asked, key)
-        curation.remove_items(asked, [key])
+        draft_items.remove_items(asked, [key])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     # --- Versions ----------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ class SetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     def diff(self, request: Request, pk: str) -> Response:
         asked = self.get_object()
         old, new = compared(asked, request.query_params.get("from", ""), request.query_params.get("to", ""))
-        return Response(shapes.diff_as_dict(old, new, curation.diff(old, new)))
+        return Response(shapes.diff_as_dict(old, new, set_content.diff(old, new)))
 
     # --- Files -------------------------------------------------------------------------------------------------------
     @extend_schema(
@@ -227,7 +227,7 @@ class SetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         file = given.get("file")
         name, data = (file.name, file.read()) if file else (given.get("name") or "items.jsonl", given["content"].encode())
         content = set_imports.read_file(name, data, file_format=given["format"], skips_unknown=given["skip_unknown"])
-        changed, published = curation.Changed(), None
+        changed, published = draft_items.Changed(), None
         if not given["dry_run"]:
             done = set_imports.import_set(
                 asked.project, request.user, asked.name, content, mode=given["mode"], publishes=given["publish"], note=given["note"]

@@ -7,8 +7,8 @@ from django import forms
 from django.conf import settings
 
 from predictions import set_files, validators
-from predictions.curation import as_record
 from predictions.models import PredictionSetItem, PredictionSetVersion
+from predictions.set_content import as_record
 from predictions.set_files.base import BadField, ItemRecord, checked_threshold, checked_validators, made_item
 from predictions.set_imports import MODES
 

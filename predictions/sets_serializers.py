@@ -7,10 +7,10 @@ from rest_framework import serializers
 
 from accounts.models import Project
 from datasets.api import VisibleProjectField
-from predictions import curation, set_files
-from predictions.curation import SetDiff
+from predictions import set_content, set_files
 from predictions.leakage import KINDS
 from predictions.models import LeakageCheck, PredictionSet, PredictionSetItem, PredictionSetVersion, SetKind
+from predictions.set_content import SetDiff
 from predictions.set_files.base import ItemRecord
 from predictions.training_serializers import StorableText
 
@@ -225,7 +225,7 @@ class LeakageCheckSerializer(serializers.ModelSerializer):
 
 
 def item_as_dict(item: PredictionSetItem) -> dict[str, Any]:
-    return {**record_as_dict(curation.as_record(item)), "sample": item.sample_id, "sample_index": item.sample_index}
+    return {**record_as_dict(set_content.as_record(item)), "sample": item.sample_id, "sample_index": item.sample_index}
 
 
 def record_as_dict(record: ItemRecord) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from datasets.runner import run_job
 from evaluation import judging, test_runs
 from evaluation.models import Alert, AlertChannel, AlertRule, Gate, GateLimit, TestRun
 from evaluation.test_runs import Asked
-from predictions import curation
+from predictions import curation, draft_items
 from predictions.ingest import Firing, Ingested, ingest
 from predictions.models import Checkpoint, PredictedObject, PredictionRun, PredictionSet, RunStatus, TrainingJob
 from predictions.set_files.base import ItemRecord, made_item
@@ -102,7 +102,7 @@ def make_golden_set(
 ) -> PredictionSet:
     """A curated set with a published version, or with a draft alone."""
     asked = curation.create_set(project or make_project(), None, name, **fields)
-    curation.put_items(asked, items or [make_item_record(f"{number} + {number} =") for number in range(3)])
+    draft_items.put_items(asked, items or [make_item_record(f"{number} + {number} =") for number in range(3)])
     if published:
         curation.publish(asked, None, "first")
     return asked

@@ -150,6 +150,23 @@ def test_single_rows_that_are_refused_are_kept_too(server: Server) -> None:
     assert [(each["reason"], each["body"]["predictions"]) for each in refused] == [("odd", [ROWS[3]])]
 
 
+@pytest.mark.parametrize(
+    ("warnings", "said"),
+    [(["2 questions leaked."] * 3, ["2 questions leaked."]), ("not a list", []), ([{"odd": 1}], ["{'odd': 1}"]), (None, [])],
+)
+def test_what_the_server_has_found_out_is_said_once(
+    server: Server, caplog: pytest.LogCaptureFixture, warnings: object, said: list[str]
+) -> None:
+    run = make_run(server)
+    run.start()
+    answer = {"job_id": "j", "status": "running", "warnings": warnings}
+    server.behave = lambda path, body: (200, json.dumps(answer)) if path.endswith("/progress/") else None
+    run.progress(1, 1)
+    run.progress(2, 2)
+    run.finish()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == said
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_who_may_not_write_hears_it_before_the_training(server: Server, status: int) -> None:
     server.behave = lambda path, body: (status, '{"detail": "This token is expired.", "remedy": "Make a new one."}')

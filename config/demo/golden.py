@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from accounts.models import Project, User
-from predictions import curation
+from predictions import curation, draft_items
 from predictions.models import PredictionSet
 from predictions.set_files.base import ItemRecord, made_item
 
@@ -40,13 +40,13 @@ def fill_golden_set(user: User, project: Project, tell: Callable[[str], object])
         return False
     golden = curation.create_set(project, user, NAME, DESCRIPTION)
     curation.set_rules(golden, [ISO], None)
-    curation.put_items(golden, [_item(*each) for each in FIRST])
+    draft_items.put_items(golden, [_item(*each) for each in FIRST])
     curation.publish(golden, user, "Nine dates that every release has to get right")
     dropped = _item(DROPPED, "", []).key
-    curation.put_items(
+    draft_items.put_items(
         golden, [_item(*CORRECTED, notes="Day before month, as the dots say."), *(_item(*each, weight=2) for each in SECOND)]
     )
-    curation.remove_items(golden, [dropped])
+    draft_items.remove_items(golden, [dropped])
     curation.set_rules(golden, [ISO, NO_TALK], None)
     version = curation.publish(golden, user, "Leap days and short months; an answer corrected")
     tell(f"{golden.name}: {version.number} versions, {version.item_count} items in the latest")

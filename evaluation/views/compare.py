@@ -19,7 +19,7 @@ from evaluation.models import Comparison
 from evaluation.pairing import Pairing, pair
 from evaluation.runs import find_runs, search, sets_in_both
 from evaluation.scores import metric_of
-from evaluation.test_listing import tests_of_both
+from evaluation.test_listing import comparable_tests
 from predictions.models import PredictionRun
 
 TEXTS, IMAGES = 25, 12
@@ -113,7 +113,7 @@ def _findings(
         "slices": _slices(judged, chosen.metric.name),
         "others": _others(request, baseline, candidates[1:], chosen, asked["confidence"], version),
         "is_images": baseline.dataset_id is not None,
-        "tests": tests_of_both(baseline, candidate) if baseline.dataset_id else None,
+        "tests": comparable_tests(baseline, candidate) if baseline.dataset_id else None,
     }
     return context | _listed(request, baseline, candidate, pairing, chosen, asked, tag)
 

@@ -23,7 +23,7 @@ from inference.forms import KeepForm, TryForm
 from inference.models import InferenceJob, InferenceKind, InferenceResult
 from inference.requests import NewImage, RequestRefused
 from inference.views.job_pages import is_fragment
-from predictions import curation
+from predictions import draft_items
 from predictions.models import PredictionSet
 from predictions.overlays import colour_of
 from predictions.prediction_sets import SetRefused
@@ -174,7 +174,7 @@ def _chosen_golden_set(request: HttpRequest, project: Project) -> PredictionSet 
 
 def _collect(request: HttpRequest, asked: PredictionSet, sample: Sample) -> None:
     try:
-        changed = curation.put_items(asked, curation.records_of_images([sample]), updates=False)
+        changed = draft_items.put_items(asked, draft_items.records_of_images([sample]), updates=False)
     except (SetRefused, SetFileRefused) as refusal:
         messages.error(request, f"{refusal} {refusal.remedy}")
     else:

@@ -24,9 +24,15 @@
     document.dispatchEvent(new CustomEvent("themechange", { detail: theme }));
   };
 
-  show(remembered("theme") ?? systemTheme());
+  // Django's admin keeps its choice under the same key, and writes "auto" there for the system's.
+  const chosenTheme = () => {
+    const theme = remembered("theme");
+    return theme === "dark" || theme === "light" ? theme : null;
+  };
+
+  show(chosenTheme() ?? systemTheme());
   if (remembered("rail") === "folded") root.setAttribute("data-rail", "folded");
-  system.addEventListener("change", () => remembered("theme") ?? show(systemTheme()));
+  system.addEventListener("change", () => chosenTheme() ?? show(systemTheme()));
 
   window.touchstone = {
     toggleTheme() {

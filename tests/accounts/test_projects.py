@@ -62,6 +62,15 @@ def test_the_overview_counts(client_of, user: User) -> None:
     assert "1,200" in page and "epoch-12" in page
 
 
+def test_a_run_of_the_overview_is_one_click_from_being_compared(client_of, user: User) -> None:
+    project = make_project(user)
+    dataset = make_dataset(project)
+    before, other, after = make_run(dataset, "before"), make_run(make_dataset(project)), make_run(dataset, "after")
+    page = client_of(user).get(f"/projects/{project.slug}/overview/").content.decode()
+    assert f"?baseline={before.pk}&amp;candidate={after.pk}" in page and "Against before" in page
+    assert f"candidate={other.pk}" not in page
+
+
 def test_the_overview_hides_other_projects(client_of, user: User) -> None:
     make_dataset(make_project(), name="secret-set")
     project = make_project(user)

@@ -22,8 +22,8 @@ from datasets.models import Annotation, Dataset, DatasetImport, Split
 from evaluation.models import TestRun
 from inference.models import InferenceJob
 from predictions import trends
-from predictions.curation import diff
 from predictions.models import Checkpoint, PredictionRun, PredictionSetVersion, TrainingJob
+from predictions.set_content import diff
 from tests.factories import make_dataset, make_project, make_sample
 
 BUSY = 20  # a seed whose picture holds many things, a crowd among them

@@ -12,6 +12,15 @@ def test_the_theme_is_remembered(page: Page) -> None:
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
 
 
+def test_a_visit_to_the_admin_leaves_the_theme(page: Page) -> None:
+    """Django's admin writes its own word for the system's theme under the same key."""
+    page.emulate_media(color_scheme="dark")
+    page.goto("/admin/")
+    page.wait_for_function("localStorage.getItem('theme') === 'auto'")
+    page.goto("/projects/")
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+
+
 @pytest.mark.parametrize("path", ["/", "/projects/", "/projects/new/", "/account/tokens/", "/account/password/"])
 def test_pages_fit_a_telephone(page: Page, path: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})

@@ -86,7 +86,7 @@ def test_runs_are_found_by_their_words(
 
 
 def test_an_empty_project_says_so(client: Client, project: Project) -> None:
-    assert "No run of this project fits" in text(client.get(url(project)))
+    assert "Nothing to compare yet" in text(client.get(url(project)))
 
 
 def test_swapping_turns_both_round(client: Client, project: Project, runs: list[PredictionRun]) -> None:
@@ -354,3 +354,8 @@ def test_links_of_the_page_lead_somewhere(client: Client, project: Project, runs
     page = client.get(two(project, runs)).content.decode()
     links = {link.replace("&amp;", "&") for link in re.findall(r'href="(\?[^"]+)"', page)}
     assert links and all(client.get(url(project) + link).status_code == 200 for link in links)
+
+
+def test_where_no_run_fits_the_words_the_search_stays(client: Client, project: Project) -> None:
+    page = client.get(url(project, q="nothing of that name")).content.decode()
+    assert "No run of this project fits" in page and "Nothing to compare yet" not in page

@@ -16,6 +16,7 @@ from accounts.models import User
 from datasets.models import Dataset, Sample
 from evaluation.galleries import window_of
 from evaluation.models import TestRun
+from evaluation.test_listing import comparable_tests
 from predictions.models import Checkpoint, PredictedLabel
 from tests.factories import (
     make_annotation,
@@ -392,3 +393,37 @@ def test_a_classifiers_images_are_its_objects(client: Client, user: User) -> Non
     assert html.count('class="crop outcome-wrong"') == 1 and "oak, taken for elm" in html
     assert "loss" in page(client, test_run, "images")
     assert client.get(reverse("tests:reliability", args=[test_run.pk])).json()["datasets"][0]["data"]
+
+
+# --- From the runs of a dataset -------------------------------------------------------------------------------------------------
+def test_the_list_of_runs_tells_the_figure_of_the_newest_test(client: Client, dataset: Dataset) -> None:
+    older = judged(dataset)
+    newer = make_test_run(older.prediction_run)
+    told = client.get(reverse("tests:figures_of_runs", args=[dataset.pk])).content.decode()
+    assert f'id="tested-{older.prediction_run_id}"' in told and "AP" in told
+    assert newer.get_absolute_url() in told and older.get_absolute_url() not in told
+
+
+def test_the_figures_of_runs_take_as_many_queries_for_two_as_for_one(client: Client, dataset: Dataset) -> None:
+    address = reverse("tests:figures_of_runs", args=[dataset.pk])
+    judged(dataset)
+    with CaptureQueriesContext(connection) as one:
+        client.get(address)
+    judged(dataset, "two")
+    with CaptureQueriesContext(connection) as two:
+        client.get(address)
+    assert len(one) == len(two)
+
+
+def test_a_comparison_of_tested_runs_leads_to_their_objects(client: Client, dataset: Dataset) -> None:
+    before, after = judged(dataset), judged(dataset, "two", cat_score=0.95)
+    runs = {"baseline": before.prediction_run_id, "candidate": after.prediction_run_id}
+    page = client.get(reverse("compare:compare", args=[dataset.project.slug], query=runs)).content.decode()
+    assert f"?a={before.pk}&amp;b={after.pk}" in page
+
+
+def test_runs_tested_by_different_tasks_do_not(client: Client, dataset: Dataset) -> None:
+    before, after = judged(dataset), judged(dataset, "two")
+    TestRun.objects.filter(pk=after.pk).update(task_type="segmentation")
+    assert before.prediction_run and after.prediction_run
+    assert comparable_tests(before.prediction_run, after.prediction_run) is None

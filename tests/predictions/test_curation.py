@@ -9,8 +9,9 @@ from django.db import connection, connections
 from django.db.utils import IntegrityError
 
 from accounts.models import Project
-from predictions import curation
-from predictions.curation import Changed, SetConflict
+from predictions import curation, draft_items, set_content
+from predictions.curation import SetConflict
+from predictions.draft_items import Changed
 from predictions.models import PredictionSet, PredictionSetItem
 from predictions.prediction_sets import SetRefused, find_version, register_sampled
 from predictions.set_files import SetFileRefused
@@ -41,7 +42,7 @@ def golden(project: Project) -> PredictionSet:
 def prompts(asked: PredictionSet, number: int | None = None) -> list[str | None]:
     version = curation.draft_of(asked) if number is None else asked.versions.get(number=number)
     assert version is not None
-    return [record.prompt for record in curation.content_of(version).items]
+    return [record.prompt for record in set_content.content_of(version).items]
 
 
 def test_a_set_begins_with_an_empty_draft(project: Project) -> None:
@@ -62,13 +63,13 @@ def test_a_name_in_use_is_refused(project: Project, golden: PredictionSet) -> No
 
 
 def test_a_draft_is_a_copy_of_the_latest_version(golden: PredictionSet) -> None:
-    curation.put_items(golden, [make_item_record("new?", tags=["hard"], weight=2)])
+    draft_items.put_items(golden, [make_item_record("new?", tags=["hard"], weight=2)])
     assert prompts(golden) == [*prompts(golden, 1), "new?"] and len(prompts(golden, 1)) == 3
     assert curation.begin_draft(golden) == curation.draft_of(golden)
 
 
 def test_publishing_freezes_under_a_hash(golden: PredictionSet) -> None:
-    curation.put_items(golden, [make_item_record("new?")])
+    draft_items.put_items(golden, [make_item_record("new?")])
     version = curation.publish(golden, None, " harder ")
     assert (version.number, version.item_count, version.note, len(version.content_hash)) == (2, 4, "harder", 64)
     assert version.published_at and curation.draft_of(golden) is None
@@ -79,9 +80,9 @@ def test_publishing_freezes_under_a_hash(golden: PredictionSet) -> None:
 def test_the_hash_is_of_what_changes_outcomes_whatever_the_order(project: Project) -> None:
     one, two = make_item_record("a"), make_item_record("b")
     content = SetContent([one, two])
-    digest = curation.content_hash(content)
-    assert digest == curation.content_hash(SetContent([two, one]))
-    assert digest == curation.content_hash(SetContent([replace(one, notes="see me"), two]))
+    digest = set_content.content_hash(content)
+    assert digest == set_content.content_hash(SetContent([two, one]))
+    assert digest == set_content.content_hash(SetContent([replace(one, notes="see me"), two]))
     others = [
         SetContent([replace(one, **{name: value}), two])
         for name, value in {
@@ -89,7 +90,7 @@ def test_the_hash_is_of_what_changes_outcomes_whatever_the_order(project: Projec
         }.items()
     ]  # fmt: skip
     others += [SetContent([one, two], [{"type": "is_json"}]), SetContent([one, two], [], 0.5), SetContent([one])]
-    assert len({digest, *(curation.content_hash(other) for other in others)}) == len(others) + 1
+    assert len({digest, *(set_content.content_hash(other) for other in others)}) == len(others) + 1
 
 
 def test_an_empty_draft_is_not_published(project: Project) -> None:
@@ -104,7 +105,7 @@ def test_nor_is_one_that_changes_nothing(golden: PredictionSet) -> None:
 
 
 def test_nor_is_one_with_bad_validators(golden: PredictionSet) -> None:
-    curation.put_items(golden, [make_item_record("new?")])
+    draft_items.put_items(golden, [make_item_record("new?")])
     PredictionSetItem.objects.filter(version=curation.draft_of(golden), prompt="new?").update(validators=[{"type": "gone"}])
     with pytest.raises(SetRefused, match="must be an object whose type"):
         curation.publish(golden, None)
@@ -114,7 +115,7 @@ def test_without_a_draft_there_is_nothing_to_change(golden: PredictionSet) -> No
     for change in (
         lambda: curation.publish(golden, None),
         lambda: curation.discard_draft(golden),
-        lambda: curation.remove_items(golden, ["a"]),
+        lambda: draft_items.remove_items(golden, ["a"]),
         lambda: curation.set_rules(golden, [], None),
     ):
         with pytest.raises(SetConflict, match="no draft"):
@@ -122,7 +123,7 @@ def test_without_a_draft_there_is_nothing_to_change(golden: PredictionSet) -> No
 
 
 def test_a_discarded_draft_leaves_the_versions(golden: PredictionSet) -> None:
-    curation.put_items(golden, [make_item_record("new?")])
+    draft_items.put_items(golden, [make_item_record("new?")])
     assert curation.discard_draft(golden) == 4
     assert golden.versions.count() == 1 and curation.begin_draft(golden).number == 2
 
@@ -134,39 +135,39 @@ def test_a_sampled_set_is_not_edited(project: Project) -> None:
 
 
 def test_adding_tells_what_was_there_already(golden: PredictionSet) -> None:
-    known = curation.content_of(golden.versions.get()).items[0]
-    assert curation.put_items(golden, [known, make_item_record("new?")]) == Changed(added=1, same=1)
+    known = set_content.content_of(golden.versions.get()).items[0]
+    assert draft_items.put_items(golden, [known, make_item_record("new?")]) == Changed(added=1, same=1)
     changed = replace(known, references=["other"])
-    assert curation.put_items(golden, [changed], updates=False) == Changed(same=1)
-    assert curation.put_items(golden, [changed]) == Changed(updated=1)
+    assert draft_items.put_items(golden, [changed], updates=False) == Changed(same=1)
+    assert draft_items.put_items(golden, [changed]) == Changed(updated=1)
     draft = curation.draft_of(golden)
     assert draft and draft.item_count == 4
 
 
 def test_a_key_made_from_the_question_follows_it(golden: PredictionSet) -> None:
     record = make_item_record("old?")
-    curation.put_items(golden, [record, made_item(row=0, key="mine", prompt="given?")])
-    moved = curation.edit_item(golden, record.key, replace(record, prompt="new?"))
+    draft_items.put_items(golden, [record, made_item(row=0, key="mine", prompt="given?")])
+    moved = draft_items.edit_item(golden, record.key, replace(record, prompt="new?"))
     assert moved.key == make_item_record("new?").key != record.key
-    kept = curation.edit_item(golden, "mine", made_item(row=0, key="mine", prompt="other?"))
+    kept = draft_items.edit_item(golden, "mine", made_item(row=0, key="mine", prompt="other?"))
     assert (kept.key, kept.prompt) == ("mine", "other?")
 
 
 def test_an_edit_cannot_take_another_items_key(golden: PredictionSet) -> None:
     one, two = make_item_record("one?"), make_item_record("two?")
-    curation.put_items(golden, [one, two])
+    draft_items.put_items(golden, [one, two])
     with pytest.raises(SetConflict, match="another item"):
-        curation.edit_item(golden, one.key, replace(one, prompt="two?"))
+        draft_items.edit_item(golden, one.key, replace(one, prompt="two?"))
     with pytest.raises(SetConflict, match="any more"):
-        curation.edit_item(golden, "gone", one)
+        draft_items.edit_item(golden, "gone", one)
 
 
 def test_an_import_may_replace_the_draft(golden: PredictionSet) -> None:
-    kept = curation.content_of(golden.versions.get()).items[1]
+    kept = set_content.content_of(golden.versions.get()).items[1]
     content = SetContent([make_item_record("new?"), kept], [{"type": "is_json"}], 0.5)
-    assert curation.import_content(golden, content, replaces=True) == Changed(added=1, removed=2, same=1)
+    assert draft_items.import_content(golden, content, replaces=True) == Changed(added=1, removed=2, same=1)
     draft = curation.draft_of(golden)
-    assert draft and curation.content_of(draft) == content
+    assert draft and set_content.content_of(draft) == content
 
 
 def test_a_set_that_was_answered_cannot_be_deleted(project: Project, golden: PredictionSet) -> None:
@@ -195,19 +196,19 @@ def test_what_was_drawn_does_not_become_a_version_of_it(project: Project, golden
 
 
 def test_a_difference_names_items_and_fields(golden: PredictionSet) -> None:
-    first, second, _ = curation.content_of(golden.versions.get()).items
-    curation.put_items(golden, [make_item_record("new?"), replace(first, references=["x"], tags=["hard"])])
-    curation.remove_items(golden, [second.key])
+    first, second, _ = set_content.content_of(golden.versions.get()).items
+    draft_items.put_items(golden, [make_item_record("new?"), replace(first, references=["x"], tags=["hard"])])
+    draft_items.remove_items(golden, [second.key])
     curation.set_rules(golden, [{"type": "is_json"}], None)
     version = curation.publish(golden, None)
-    found = curation.diff(golden.versions.get(number=1), version)
+    found = set_content.diff(golden.versions.get(number=1), version)
     assert [record.prompt for record in found.added] == ["new?"] and [record.key for record in found.removed] == [second.key]
     assert [(change.new.key, change.fields) for change in found.changed] == [(first.key, ["references", "tags"])]
     assert (found.unchanged, found.rules, found.is_empty) == (1, ["validators"], False)
 
 
 def test_latest_is_the_latest_published_one(project: Project, golden: PredictionSet) -> None:
-    curation.put_items(golden, [make_item_record("new?")])
+    draft_items.put_items(golden, [make_item_record("new?")])
     assert find_version(project, "golden@latest").number == 1
     with pytest.raises(SetRefused, match="golden@2"):
         find_version(project, "golden@2")
@@ -218,26 +219,29 @@ def test_latest_is_the_latest_published_one(project: Project, golden: Prediction
 # --- Images ------------------------------------------------------------------------------------------------------------------
 def test_an_image_is_an_item_by_where_it_stands(project: Project, golden: PredictionSet) -> None:
     sample = make_sample(make_dataset(project, name="birds"), file_name="a.jpg")
-    record = curation.records_of_images([sample])[0]
-    assert curation.put_items(golden, [record]).added == 1
+    record = draft_items.records_of_images([sample])[0]
+    assert draft_items.put_items(golden, [record]).added == 1
     item = curation.draft_of(golden).items.get(sample=sample)
-    assert curation.as_record(item) == record and record.key != curation.records_of_images([make_sample(sample.dataset)])[0].key
+    assert (
+        set_content.as_record(item) == record
+        and record.key != draft_items.records_of_images([make_sample(sample.dataset)])[0].key
+    )
 
 
 def test_an_item_outlives_its_image(project: Project, golden: PredictionSet) -> None:
     sample = make_sample(make_dataset(project, name="birds"), file_name="a.jpg")
-    curation.put_items(golden, curation.records_of_images([sample]))
+    draft_items.put_items(golden, draft_items.records_of_images([sample]))
     version = curation.publish(golden, None)
     digest = version.content_hash
     sample.delete()
-    assert curation.content_hash(curation.content_of(version)) == digest
+    assert set_content.content_hash(set_content.content_of(version)) == digest
     assert curation.begin_draft(golden).item_count == 4
 
 
 def test_an_image_that_is_not_here_is_refused_with_its_row(golden: PredictionSet) -> None:
     place = {"dataset": "birds", "split": "val", "file_name": "a.jpg"}
     with pytest.raises(SetFileRefused, match=r"row 7, image: This project has no image 'a.jpg' in birds/val"):
-        curation.put_items(golden, [made_item(row=7, image=place)])
+        draft_items.put_items(golden, [made_item(row=7, image=place)])
     assert curation.draft_of(golden) is None
 
 
@@ -245,7 +249,7 @@ def test_an_image_that_is_not_here_is_refused_with_its_row(golden: PredictionSet
 @pytest.mark.django_db(transaction=True)
 def test_two_publishers_make_one_version() -> None:
     golden = make_golden_set()
-    curation.put_items(golden, [make_item_record("new?")])
+    draft_items.put_items(golden, [make_item_record("new?")])
     said: list[Any] = []
     barrier = threading.Barrier(4)
 

@@ -10,9 +10,9 @@ from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
 
-from predictions import curation
+from predictions import curation, draft_items
 from predictions.models import PredictionSet, PredictionSetVersion
-from predictions.sets_admin import ITEMS_PER_PAGE
+from predictions.set_versions_admin import ITEMS_PER_PAGE
 from tests.factories import make_firing, make_golden_set, make_item_record, make_project, make_training_job, make_user
 
 
@@ -95,7 +95,7 @@ def test_a_published_version_is_only_looked_at(client: Client, golden: Predictio
 
 
 def test_a_draft_that_was_published_meanwhile_is_not_saved(client: Client, golden: PredictionSet) -> None:
-    curation.put_items(golden, [make_item_record("more?")])
+    draft_items.put_items(golden, [make_item_record("more?")])
     draft = curation.draft_of(golden)
     where = url("predictionsetversion_change", draft.pk)
     data = form_of(client, where)
@@ -107,7 +107,7 @@ def test_a_draft_that_was_published_meanwhile_is_not_saved(client: Client, golde
 def test_drafts_are_published_by_an_action(client: Client, golden: PredictionSet) -> None:
     assert "has no draft" in act(client, "publish_drafts", golden).content.decode()
     act(client, "begin_drafts", golden)
-    curation.put_items(golden, [make_item_record("more?")])
+    draft_items.put_items(golden, [make_item_record("more?")])
     assert "@2 is published with 31 items." in act(client, "publish_drafts", golden).content.decode()
     assert golden.versions.get(number=2).published_by.username == "root"
 

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts.models import Project, User
-from predictions import curation
+from predictions import curation, draft_items
 from predictions.models import PredictionRun, PredictionSet, PredictionSetItem, TextPrediction, TrainingJob
 from predictions.set_files.base import made_item
 from tests.factories import make_dataset, make_golden_set, make_item_record, make_project, make_sample, make_training_job
@@ -161,7 +161,7 @@ def job(project: Project) -> TrainingJob:
 
 
 def test_a_training_is_asked_the_latest_version_and_stays_with_it(api: Api, golden: PredictionSet, job: TrainingJob) -> None:
-    curation.put_items(golden, [made_item(row=0, messages=[{"role": "user", "content": "hi"}], references=["hello"])])
+    draft_items.put_items(golden, [made_item(row=0, messages=[{"role": "user", "content": "hi"}], references=["hello"])])
     curation.publish(golden, None)
     started = api("POST", "training/jobs/nightly/start/", {"attempt": 1, "prediction_set": "golden@latest"})
     asked = started["prediction_set"]
@@ -169,7 +169,7 @@ def test_a_training_is_asked_the_latest_version_and_stays_with_it(api: Api, gold
     assert asked["items"][3]["messages"] == [{"role": "user", "content": "hi"}] and asked["items"][3]["references"] == ["hello"]
     job.refresh_from_db()
     assert job.registered_sets == {"golden": 2}
-    curation.put_items(golden, [make_item_record("later?")])
+    draft_items.put_items(golden, [make_item_record("later?")])
     curation.publish(golden, None)
     answers = [
         {"sample_index": item["sample_index"], "item_key": item["item_key"], "prediction": "4"} for item in asked["items"]
@@ -187,7 +187,7 @@ def test_a_panel_names_it_as_well(api: Api, golden: PredictionSet, job: Training
 
 
 def test_images_are_not_asked_of_texts(api: Api, project: Project, golden: PredictionSet, job: TrainingJob) -> None:
-    curation.put_items(golden, curation.records_of_images([make_sample(make_dataset(project))]))
+    draft_items.put_items(golden, draft_items.records_of_images([make_sample(make_dataset(project))]))
     curation.publish(golden, None)
     problem = api("POST", "training/jobs/nightly/start/", {"attempt": 1, "prediction_set": "golden@2"}, 400)
     assert "holds 1 image, which a training of text cannot be asked" in problem["detail"]

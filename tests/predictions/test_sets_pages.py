@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from accounts.models import Project, User
 from datasets.models import Upload
-from predictions import curation
+from predictions import curation, set_content
+from predictions import draft_items as drafting
 from predictions.models import PredictionSet, PredictionSetItem, SetKind, TextPrediction
 from predictions.set_files.base import made_item
 from tests.factories import (
@@ -106,7 +107,7 @@ def test_versions_stand_in_a_timeline_with_who_uses_them(client: Client, project
 
 
 def test_items_are_searched_and_filtered(client: Client, golden: PredictionSet) -> None:
-    curation.put_items(
+    drafting.put_items(
         golden,
         [
             make_item_record("tagged?", tags=["hard"], validators=[{"type": "is_json"}]),
@@ -135,7 +136,7 @@ def test_the_page_takes_as_many_queries_for_many_items(client: Client, project: 
     counts = []
     for number in (10, 20):
         dataset = make_dataset(project)
-        images = curation.records_of_images([make_sample(dataset) for _ in range(number)])
+        images = drafting.records_of_images([make_sample(dataset) for _ in range(number)])
         asked = make_golden_set(
             project, f"golden {number}", items=[*images, *(make_item_record(f"{n}?") for n in range(number))]
         )
@@ -225,7 +226,7 @@ def test_line_ends_of_browsers_change_nothing(client: Client, project: Project) 
     item = draft_items(golden)[0]
     sent = FIELDS | {"key": item.key, "prompt": "one\r\ntwo\r\nthree", "references": ["a\r\nb", ""], "tags": "", "weight": "1"}
     client.post(url("item", golden.pk, item.pk), sent)
-    assert curation.as_record(draft_items(golden)[0]) == curation.as_record(item)
+    assert set_content.as_record(draft_items(golden)[0]) == set_content.as_record(item)
 
 
 def test_a_published_item_is_not_edited(client: Client, golden: PredictionSet) -> None:
@@ -375,7 +376,8 @@ def test_into_a_new_set_too(client: Client, project: Project) -> None:
     made = PredictionSet.objects.get(name="hard ones")
     assert made.is_curated and len(draft_items(made)) == 1
     item_page = client.get(reverse("training:item", args=[job.pk, draft_items(made)[0].key])).content.decode()
-    assert "hard ones</option>" in item_page and 'name="answer"' in item_page
+    assert url("options", project.slug) in item_page and 'name="answer"' in item_page
+    assert "hard ones</option>" in client.get(url("options", project.slug)).content.decode()
 
 
 def test_images_are_collected(client: Client, project: Project, golden: PredictionSet) -> None:
@@ -410,7 +412,7 @@ def test_nobody_is_sent_elsewhere(client: Client, golden: PredictionSet, there: 
 def test_the_job_form_offers_versions_and_the_latest(client: Client, golden: PredictionSet) -> None:
     shown = client.get(reverse("training:new", args=[golden.project.slug])).content.decode()
     assert 'value="golden@1"' in shown and 'value="golden@latest"' in shown
-    curation.put_items(golden, [make_item_record("draft?")])
+    drafting.put_items(golden, [make_item_record("draft?")])
     assert "golden@2" not in client.get(reverse("training:new", args=[golden.project.slug])).content.decode()
 
 

@@ -12,7 +12,7 @@ from accounts.models import Role
 from datasets.importers.problems import ImportRefused
 from datasets.models import Upload
 from datasets.uploads import UploadRefused, given_upload, remove_upload
-from predictions import curation, leakage, leakage_checks, set_files, set_imports
+from predictions import curation, leakage, leakage_checks, set_content, set_files, set_imports
 from predictions.models import PredictionSet
 from predictions.prediction_sets import SetRefused
 from predictions.set_files import SetFileRefused
@@ -71,7 +71,7 @@ def _read(upload: Upload, form: ImportFileForm) -> SetContent:
 def _preview(asked: PredictionSet, content: SetContent) -> dict[str, Any]:
     """What the file holds, and how much of it the draft holds already."""
     draft = curation.draft_of(asked) or curation.latest_of(asked)
-    known = {} if draft is None else {record.key: record for record in curation.content_of(draft).items}
+    known = {} if draft is None else {record.key: record for record in set_content.content_of(draft).items}
     new = [record for record in content.items if record.key not in known]
     same = sum(known.get(record.key) == record for record in content.items)
     kinds = {"prompts": "prompt", "conversations": "messages", "images": "image"}

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.access import get_project
 from accounts.models import Project, Role
 from datasets.models import Sample
-from predictions import curation
+from predictions import curation, draft_items, set_content
 from predictions.models import PredictionSet, PredictionSetItem, SetKind, TextPrediction
 from predictions.prediction_sets import SetRefused
 from predictions.set_files import SetFileRefused
@@ -32,7 +32,7 @@ def item_add(request: HttpRequest, pk: int) -> HttpResponse:
     form = ItemForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid() and form.record:
         try:
-            changed = curation.put_items(asked, [form.record], updates=False)
+            changed = draft_items.put_items(asked, [form.record], updates=False)
         except (SetRefused, SetFileRefused) as refusal:
             form.add_error(None, f"{refusal} {refusal.remedy}")
         else:
@@ -65,7 +65,7 @@ def item(request: HttpRequest, pk: int, item_pk: int) -> HttpResponse:
     form = ItemForm(request.POST if request.method == "POST" else None, item=shown)
     if request.method == "POST" and form.is_valid() and form.record:
         try:
-            changed = curation.edit_item(asked, shown.key, form.record)
+            changed = draft_items.edit_item(asked, shown.key, form.record)
         except (SetRefused, SetFileRefused) as refusal:
             form.add_error(None, f"{refusal} {refusal.remedy}")
         else:
@@ -87,7 +87,7 @@ def items_remove(request: HttpRequest, pk: int) -> HttpResponse:
     """The selected items, by key."""
     asked = get_set(request.user, pk, Role.EDITOR)
     try:
-        count = curation.remove_items(asked, request.POST.getlist("key"))
+        count = draft_items.remove_items(asked, request.POST.getlist("key"))
     except SetRefused as refusal:
         return refused(request, refusal, asked)
     messages.success(request, f"{count:,} item{'' if count == 1 else 's'} removed from the draft.")
@@ -105,7 +105,7 @@ def collect(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect(_back(request))
     try:
         asked = chosen_set(request, project)
-        changed = curation.put_items(asked, records, updates=False)
+        changed = draft_items.put_items(asked, records, updates=False)
     except (SetRefused, SetFileRefused) as refusal:
         messages.error(request, f"{refusal} {refusal.remedy}")
         return redirect(_back(request))
@@ -136,19 +136,19 @@ def _of_answers(project: Project, pks: list[int]) -> list[ItemRecord]:
     answers = (
         TextPrediction.objects.filter(pk__in=pks, run__project=project).select_related("item").order_by("sample_index", "pk")
     )
-    return curation.records_of_answers(answers) if pks else []
+    return draft_items.records_of_answers(answers) if pks else []
 
 
 def _of_items(project: Project, pks: list[int]) -> list[ItemRecord]:
     items = PredictionSetItem.objects.filter(pk__in=pks, version__prediction_set__project=project).order_by(
         "sample_index", "pk"
     )
-    return [curation.as_record(each) for each in items] if pks else []
+    return [set_content.as_record(each) for each in items] if pks else []
 
 
 def _of_samples(project: Project, pks: list[int]) -> list[ItemRecord]:
     samples = Sample.objects.filter(pk__in=pks, dataset__project=project).select_related("dataset", "split").order_by("pk")
-    return curation.records_of_images(samples) if pks else []
+    return draft_items.records_of_images(samples) if pks else []
 
 
 SOURCES: dict[str, Callable[[Project, list[int]], list[ItemRecord]]] = {

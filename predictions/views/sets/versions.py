@@ -8,9 +8,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import Role
-from predictions import curation
-from predictions.curation import COMPARED, SetDiff
+from predictions import curation, set_content
 from predictions.prediction_sets import SetRefused
+from predictions.set_content import COMPARED, SetDiff
 from predictions.sets_access import get_set, get_version
 from predictions.sets_forms import RulesForm, examples_of
 from predictions.validators import IMAGE, TEXT
@@ -81,7 +81,7 @@ def publish(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, f"{version} is published. Jobs may ask it from now on, and it never changes.")
             return redirect(asked)
     context = {**frame(asked), "draft": draft, "old": old, "problem": problem, "note": request.POST.get("note", "")}
-    context |= diff_context(curation.diff(old, draft))
+    context |= diff_context(set_content.diff(old, draft))
     return render(request, "sets/publish.html", context, status=INVALID if problem else 200)
 
 
@@ -94,7 +94,7 @@ def diff(request: HttpRequest, pk: int) -> HttpResponse:
         "versions": list(asked.versions.order_by("-number")),
         "old": old,
         "new": new,
-        **diff_context(curation.diff(old, new)),
+        **diff_context(set_content.diff(old, new)),
         "api_url": f"/api/sets/{asked.pk}/diff/",
     }
     return render(request, "sets/diff.html", context)
@@ -119,5 +119,5 @@ def _shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        return "\n".join(each if isinstance(each, str) else curation.json_line(each) for each in value)
-    return value if isinstance(value, str) else curation.json_line(value)
+        return "\n".join(each if isinstance(each, str) else set_content.json_line(each) for each in value)
+    return value if isinstance(value, str) else set_content.json_line(value)
