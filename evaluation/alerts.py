@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
 
-from accounts.access import require_role
+from accounts.access import require_role, role_in
 from accounts.models import Project, Role, User
 from evaluation import notifying
 from evaluation.models import Alert, AlertChannel, AlertRule, AlertStatus, Delivery
@@ -152,7 +152,17 @@ def prepare_test(channels: Sequence[AlertChannel], rule: AlertRule | None = None
 
 
 def shown_deliveries(**of: models.Model) -> "QuerySet[Delivery]":
+    """The last messages of a channel or rule."""
     return Delivery.objects.filter(**of).select_related("channel")[:20]
+
+
+def deliveries_of_rule(rule: AlertRule, user: User) -> list[Delivery]:
+    """Without the answers where the user is no editor: they name the channel's address."""
+    found = list(shown_deliveries(rule=rule))
+    if role_in(user, rule.project) == Role.VIEWER:
+        for delivery in found:
+            delivery.answer = ""
+    return found
 
 
 def form_errors(error: ValidationError, fields: Iterable[str]) -> dict[str | None, list[str]]:

@@ -116,6 +116,7 @@ class ResolveSerializer(serializers.Serializer):
 class DeliverySerializer(serializers.ModelSerializer):
     channel = serializers.CharField(source="channel.name", read_only=True)
     status = serializers.CharField(read_only=True, help_text="pending, completed or failed")
+    answer = serializers.CharField(read_only=True, help_text="Of the other side; for editors, as it may name its address.")
 
     class Meta:
         model = Delivery
@@ -265,7 +266,8 @@ class RuleViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.Destr
     @extend_schema(summary="The last messages of a rule", parameters=[BY_PK], responses=DeliverySerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None)
     def deliveries(self, request: Request, pk: str) -> Response:
-        return Response(DeliverySerializer(alerts.shown_deliveries(rule=self.rule(Role.VIEWER)), many=True).data)
+        found = alerts.deliveries_of_rule(self.rule(Role.VIEWER), request.user)
+        return Response(DeliverySerializer(found, many=True).data)
 
 
 def _named(found: "QuerySet[Any]", field: str) -> Any:

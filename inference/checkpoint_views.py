@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import get_project
-from accounts.models import Project, Role
+from accounts.models import Project, Role, User
 from datasets.models import JobStatus
 from datasets.uploads import UploadRefused, given_upload
 from inference.access import get_checkpoint, get_export
@@ -96,7 +96,7 @@ def checkpoint_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "checkpoint": checkpoint,
         "trusted": trusted,
         "may_load": may_load,
-        "trust_form": TrustForm(),
+        "trust_form": TrustForm() if may_trust(request.user) else None,
         "exports": exports,
         "formats": ExportFormat.choices if checkpoint.framework in EXPORTED_FROM and may_load else [],
         "used": used,
@@ -108,11 +108,16 @@ def checkpoint_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, f"inference/checkpoint.html{'#exports' if is_fragment else ''}", context)
 
 
+def may_trust(user: User) -> bool:
+    """Staff alone is not enough: whoever may look after the users' accounts there need not run code here."""
+    return bool(user.is_staff and user.has_perm("inference.add_trustedweights"))
+
+
 @require_POST
 def checkpoint_trust(request: HttpRequest, pk: int) -> HttpResponse:
-    """For administrators of the server: loading these weights runs what they say, with the worker's rights."""
+    """For who may add trusted weights in the admin: loading these runs what they say, with the worker's rights."""
     checkpoint = get_checkpoint(request.user, pk)
-    if not request.user.is_staff:
+    if not may_trust(request.user):
         raise PermissionDenied("Only an administrator of this server can trust weights: loading them may run any code.")
     form = TrustForm(request.POST)
     if not checkpoint.sha256 or not form.is_valid():

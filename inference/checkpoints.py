@@ -179,7 +179,7 @@ def _facts(path: Path, name: str, told: Told) -> dict[str, Any]:
         digest = digest_of(file)
     if digest.size == 0:
         raise CheckpointRefused("The file is empty.", "Was it copied to its end?")
-    inspection = inspect_as(framework, path)
+    inspection = inspect_as(framework, path, Path(name).suffix)
     return {
         "framework": framework,
         "sha256": digest.sha256,
@@ -205,16 +205,17 @@ def _framework_of(path: Path, name: str) -> str:
         )
     if ENDINGS[ending]:
         return ENDINGS[ending]
-    found = pickles.inspect(path, pickles.ULTRALYTICS)
+    found = pickles.inspect(path, pickles.ULTRALYTICS, ending)
     return "ultralytics" if any(name.startswith("ultralytics.") for name in found.globals) else "timm"
 
 
-def inspect_as(framework: str, path: Path) -> dict[str, Any]:
-    """What loading the file with that adapter would run, as stored with the checkpoint."""
+def inspect_as(framework: str, path: Path, ending: str = "") -> dict[str, Any]:
+    """What loading the file with that adapter would run, as stored with the checkpoint. `ending` as `pickles.inspect` has it."""
     if framework not in ("timm", "ultralytics") and not _looks_pickled(path):
         return pickles.Inspection(framework).as_json()
     allowed = pickles.ULTRALYTICS if framework == "ultralytics" else pickles.STATE_DICTS
-    return pickles.inspect(path, allowed).as_json()
+    # Ultralytics' adapter reads every file as torch's, whatever it is called.
+    return pickles.inspect(path, allowed, ".pt" if framework == "ultralytics" else ending).as_json()
 
 
 def _looks_pickled(path: Path) -> bool:

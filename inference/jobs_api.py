@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.access import require_role
-from accounts.models import Role, User
+from accounts.models import Project, Role, User
 from datasets.access import get_dataset
 from datasets.models import JobStatus, Sample
 from datasets.uploads import store_file
@@ -57,7 +57,10 @@ class BatchRequestSerializer(WhichCheckpointSerializer):
     images = serializers.ListField(child=serializers.FileField(max_length=1000), required=False)
     archive = serializers.FileField(required=False, max_length=1000, help_text="A ZIP of images.")
     sample_ids = serializers.ListField(
-        child=serializers.IntegerField(), required=False, max_length=MOST_SAMPLES, help_text="Ids of datasets' images."
+        child=serializers.IntegerField(),
+        required=False,
+        max_length=MOST_SAMPLES,
+        help_text="Ids of images of the checkpoint's project.",
     )
 
 
@@ -239,16 +242,18 @@ class BatchView(APIView):
         if sources == ["archive"]:
             upload = store_file(request.user, checkpoint.project, wanted["archive"])
             return accepted(jobs.start_archive(request.user, checkpoint, upload, settings))
-        return accepted(
-            jobs.start_samples(request.user, checkpoint, named_samples(request.user, wanted["sample_ids"]), settings)
-        )
+        samples = named_samples(checkpoint.project, wanted["sample_ids"])
+        return accepted(jobs.start_samples(request.user, checkpoint, samples, settings))
 
 
-def named_samples(user: User, keys: list[int]) -> list[Sample]:
-    """In the order given. Raises RequestRefused, which names those that do not exist."""
-    found = Sample.objects.filter(dataset__project__memberships__user=user).in_bulk(keys)
+def named_samples(project: Project, keys: list[int]) -> list[Sample]:
+    """In the order given, of the project that will see the results. Raises RequestRefused, which names those that it lacks."""
+    found = Sample.objects.filter(dataset__project=project).in_bulk(keys)
     if missing := [str(key) for key in keys if key not in found]:
-        raise RequestRefused(f"There are no samples {', '.join(missing[:20])}.", "List them: GET /api/datasets/{id}/samples/.")
+        raise RequestRefused(
+            f"There are no samples {', '.join(missing[:20])}.",
+            f"Name images of {project}, where the checkpoint is. List them: GET /api/datasets/{{id}}/samples/.",
+        )
     return [found[key] for key in keys]
 
 

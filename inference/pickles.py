@@ -9,6 +9,7 @@ import io
 import json
 import pickletools
 import re
+import struct
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +22,9 @@ MOST_OPCODES = 5_000_000
 MOST_ENTRIES = 100_000
 LARGEST_HEADER = 100 * 1024**2  # of safetensors, as the format itself limits it
 LEGACY_PICKLES = 5  # torch before 1.6: a magic number, a version, the system, the object, the keys of the storages
-END_OF_ZIP = 22  # bytes of a ZIP's last record, where it has no comment
+# A ZIP's last records, where it has no comment; those of 64 bits stand before the old one.
+END_OF_ZIP, LOCATOR, END_OF_ZIP64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sLQL"), struct.Struct("<4sQ2H2L4Q")
+NOT_IN_32_BITS = 0xFFFFFFFF
 
 
 # --- What may be named -----------------------------------------------------------------------------------------------
@@ -306,14 +309,18 @@ def _is_getattr(value: Any) -> bool:
 
 
 # --- Files -----------------------------------------------------------------------------------------------------------
-def inspect(path: Path, allowed: Allowed) -> Inspection:
-    """The verdict on a file of weights. Reads its pickles and no tensors."""
+def inspect(path: Path, allowed: Allowed, ending: str = "") -> Inspection:
+    """The verdict on a file of weights. Reads its pickles and no tensors.
+
+    `ending` is that of the file's own name, where `path` has another. What loads the file goes by it, too: to tell safetensors by
+    the bytes would let through pickles that begin like them.
+    """
     with path.open("rb") as file:
-        start = file.read(9)
+        start = file.read(2)
         file.seek(0)
-        if start.startswith(b"PK"):
+        if start == b"PK":
             return _judged("torch", lambda findings: _read_zip(path, allowed, findings))
-        if path.suffix == ".safetensors" or (start[8:9] == b"{" and not start.startswith(b"\x80")):
+        if (ending or path.suffix).lower() == ".safetensors":
             return _judged("safetensors", lambda findings: _check_safetensors(path, file))
         return _judged("torch, before 1.6", lambda findings: _read_in_turn(file, allowed, findings))
 
@@ -343,10 +350,8 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> Iterator[zipfile.ZipInfo]:
     names = [entry.filename for entry in entries]
     if len(entries) > MOST_ENTRIES:
         raise Unreadable(f"The archive has {len(entries):,} entries.")
-    with path.open("rb") as file:
-        file.seek(-END_OF_ZIP, io.SEEK_END)
-        if not file.read(4) == b"PK\x05\x06" or min(entry.header_offset for entry in entries) != 0:
-            raise Unreadable("There is something before or behind the ZIP archive, which torch never writes.")
+    if _directories(path) != {archive.start_dir} or min(entry.header_offset for entry in entries) != 0:
+        raise Unreadable("There is something before, within or behind the ZIP archive, which torch never writes.")
     if len({name.casefold() for name in names}) != len(names):
         raise Unreadable("The archive holds two entries of one name.")
     if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 0x1 for entry in entries):
@@ -358,7 +363,27 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> Iterator[zipfile.ZipInfo]:
         raise Unreadable(f"The archive holds {len(pickles)} pickles where torch writes one, data.pkl.")
     if pickles[0].file_size > LARGEST_PICKLE:
         raise Unreadable("The pickle is far larger than that of any model.")
+    if pickles[0].extra:
+        raise Unreadable("The pickle's size or place is given twice, which torch never does.")
     yield from pickles
+
+
+def _directories(path: Path) -> set[int]:
+    """Where the archive's last records say that its directory lies. torch's library follows the 64-bit one wherever it is."""
+    with path.open("rb") as file:
+        length = file.seek(0, io.SEEK_END)
+        behind = END_OF_ZIP.size + LOCATOR.size + END_OF_ZIP64.size
+        file.seek(max(0, length - behind))
+        tail = file.read()
+    end = END_OF_ZIP.unpack(tail[-END_OF_ZIP.size :])
+    found = {end[6]} if end[0] == b"PK\x05\x06" else set()
+    locator = tail[-END_OF_ZIP.size - LOCATOR.size : -END_OF_ZIP.size]
+    if locator.startswith(b"PK\x06\x07"):
+        record = tail[: END_OF_ZIP64.size]
+        if LOCATOR.unpack(locator)[2] != length - behind or not record.startswith(b"PK\x06\x06"):
+            return set()
+        found = found - {NOT_IN_32_BITS} | {END_OF_ZIP64.unpack(record)[9]}
+    return found
 
 
 def _read_in_turn(file: BinaryIO, allowed: Allowed, findings: Findings) -> None:

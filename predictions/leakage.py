@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -98,47 +99,71 @@ def _is_image(item: PredictionSetItem) -> bool:
     return item.prompt is None and item.messages is None
 
 
-def _note(number: int, matches: dict[str, list[PredictionSetItem]], hit: dict[str, set[int]], found: Leakage) -> None:
+def _note(number: int, matches: dict[str, list["_Group"]], hit: dict[str, set[int]], found: Leakage) -> None:
+    """Count the row; what was met by an earlier one is passed over, so that a common question costs no more than others."""
     told: set[int] = set()
     for kind in KINDS:
-        items = matches.get(kind, [])
-        found.rows[kind] += bool(items)
-        for item in items:
+        groups = matches.get(kind, [])
+        found.rows[kind] += bool(groups)
+        for item in _items_of(group for group in groups if group.is_new):
             is_new = item.pk not in hit["normalised_prompt"]
             if is_new and item.pk not in told and len(found.examples) < MOST_EXAMPLES:
                 told.add(item.pk)
                 found.examples.append(Example(kind, number, item.key, item.sample_index, item.asked[:SHOWN]))
-    for kind, items in matches.items():
-        hit[kind].update(item.pk for item in items)
+    for kind, groups in matches.items():
+        hit[kind].update(item.pk for item in _items_of(group for group in groups if group.is_new))
+    for group in chain.from_iterable(matches.values()):
+        group.is_new = False
+
+
+@dataclass
+class _Group:
+    """Items that ask the same, of which some may have a reference in common. `is_new` until a row has met them."""
+
+    items: list[PredictionSetItem] = field(default_factory=list)
+    is_new: bool = True
+    by_reference: dict[str, "_Group"] | None = None
+
+    def with_reference(self, texts: Iterable[str], read: Callable[[str], str]) -> list["_Group"]:
+        """Those with one of these texts, `read` as the references are to be."""
+        if self.by_reference is None:
+            self.by_reference = {}
+            for item in self.items:
+                for text in {read(reference) for reference in item.references}:
+                    self.by_reference.setdefault(text, _Group()).items.append(item)
+        wanted = {read(text) for text in texts}
+        return [self.by_reference[text] for text in wanted if text in self.by_reference]
+
+
+def _items_of(groups: Iterable[_Group]) -> Iterator[PredictionSetItem]:
+    for group in groups:
+        yield from group.items
 
 
 class _Marks:
     """The items by digests of their prompts, as they stand and normalised; most rows of the data meet none of them."""
 
     def __init__(self, items: Sequence[PredictionSetItem]) -> None:
-        self.exact: dict[bytes, list[PredictionSetItem]] = {}
-        self.normal: dict[bytes, list[PredictionSetItem]] = {}
+        self.exact: dict[bytes, _Group] = {}
+        self.normal: dict[bytes, _Group] = {}
         for item in items:
-            self.exact.setdefault(_digest(_plain(item.prompt, item.messages)), []).append(item)
-            self.normal.setdefault(_digest(normalised(_words(item.prompt, item.messages))), []).append(item)
+            self.exact.setdefault(_digest(_plain(item.prompt, item.messages)), _Group()).items.append(item)
+            self.normal.setdefault(_digest(normalised(_words(item.prompt, item.messages))), _Group()).items.append(item)
 
     def matches(
         self, prompt: str | None, messages: list[dict[str, Any]] | None, references: Sequence[str]
-    ) -> dict[str, list[PredictionSetItem]]:
+    ) -> dict[str, list[_Group]]:
         near = self.normal.get(_digest(normalised(_words(prompt, messages))))
         if near is None:
             return {}
-        same = self.exact.get(_digest(_plain(prompt, messages)), [])
-        said = set(references)
+        same = self.exact.get(_digest(_plain(prompt, messages)), _Group())
         found = {
-            "normalised_prompt": near,
-            "exact_prompt": same,
-            "exact_pair": [item for item in same if said & set(item.references)],
-            "normalised_pair": [
-                item for item in near if {normalised(text) for text in said} & {normalised(text) for text in item.references}
-            ],
+            "normalised_prompt": [near],
+            "exact_prompt": [same] if same.items else [],
+            "exact_pair": same.with_reference(references, str),
+            "normalised_pair": near.with_reference(references, normalised),
         }
-        return {kind: items for kind, items in found.items() if items}
+        return {kind: groups for kind, groups in found.items() if groups}
 
 
 def _digest(text: str) -> bytes:

@@ -1,6 +1,8 @@
 """Training data to look through: sent along, or inside the folders that this server may import from."""
 
+import gzip
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,8 @@ from datasets.sources import server_path
 from predictions.prediction_sets import SetRefused
 
 LARGEST = 50 * 1024**2
+MOST_UNPACKED = 10 * LARGEST
+PIECE = 1 << 20
 COMMAND = "Use manage.py check_leakage, which reads files of any size."
 GZIP = b"\x1f\x8b"
 
@@ -29,6 +33,7 @@ def training_file(*, file: Any = None, path: str = "") -> Iterator[Path]:
             with stored.open("wb") as target:
                 for chunk in file.chunks():
                     target.write(chunk)
+            _check_unpacked(stored)
             yield stored
         return
     if not path:
@@ -37,6 +42,7 @@ def training_file(*, file: Any = None, path: str = "") -> Iterator[Path]:
     if not found.is_file():
         raise ImportRefused("That is a folder.", where=path[:200], remedy="Name the file of training data.")
     _check_size(found.stat().st_size)
+    _check_unpacked(found)
     yield found
 
 
@@ -48,3 +54,20 @@ def _scratch() -> Path:
 def _check_size(size: int) -> None:
     if size > LARGEST:
         raise SetRefused(f"The file is larger than {LARGEST // 1024**2} MB, which takes longer than a page waits.", COMMAND)
+
+
+def _check_unpacked(path: Path) -> None:
+    """A packed file may hold a thousand times its size. One that is damaged is for its reader to refuse, with the line."""
+    if path.suffix != ".gz":
+        return
+    size = 0
+    try:
+        with gzip.open(path) as packed:
+            while piece := packed.read(PIECE):
+                size += len(piece)
+                if size > MOST_UNPACKED:
+                    break
+    except (OSError, EOFError, zlib.error):
+        return
+    if size > MOST_UNPACKED:
+        raise SetRefused(f"Unpacked, the file is larger than {MOST_UNPACKED // 1024**2} MB.", COMMAND)

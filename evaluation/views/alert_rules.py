@@ -64,7 +64,7 @@ def add_errors(form: ModelForm, error: ValidationError) -> None:
 def rule(request: HttpRequest, pk: int) -> HttpResponse:
     """What it watches, how the last firings stand, what it has raised and sent. The messages ask again while one is pending."""
     found = alerts.get_rule(request.user, pk)
-    deliveries = list(alerts.shown_deliveries(rule=found))
+    deliveries = alerts.deliveries_of_rule(found, request.user)
     context = {
         **frame(found.project, "rules"),
         "rule": found,

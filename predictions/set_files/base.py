@@ -11,6 +11,7 @@ from predictions.item_keys import content_key
 from predictions.validators import IMAGE, TEXT
 
 MOST_ITEMS = 10_000
+MOST_READ = 5 * MOST_ITEMS  # repetitions, of which one is kept, counted
 MOST_PROBLEMS = 20
 MOST_REFERENCES = 100
 MOST_TAGS, LONGEST_TAG = 30, 60
@@ -79,6 +80,16 @@ class SetContent:
     extra: Counter[str] = field(default_factory=Counter, compare=False)
     repeated: int = field(default=0, compare=False)
 
+    def add(self, item: ItemRecord) -> None:
+        """Raises SetFileRefused where there are far more than a set holds, before the rest is read."""
+        self.items.append(item)
+        if len(self.items) > MOST_READ:
+            raise SetFileRefused([_too_many(f"more than {MOST_READ:,}")])
+
+
+def _too_many(count: str) -> Problem:
+    return Problem(f"The file holds {count} items; a set holds up to {MOST_ITEMS:,}.", "Split it.")
+
 
 def no_files(pattern: str) -> list[tuple[str, str]]:
     """For uploads: nothing lies beside them."""
@@ -135,7 +146,8 @@ class Reading:
         if not content.items and not self.problems:
             self.refuse("The file holds no items.", "A set needs at least one question.")
         if len(content.items) > MOST_ITEMS:
-            self.refuse(f"The file holds {len(content.items):,} items; a set holds up to {MOST_ITEMS:,}.", "Split it.")
+            problem = _too_many(f"{len(content.items):,}")
+            self.refuse(problem.reason, problem.remedy)
         for reason in validators.check(content.validators):
             self.refuse(reason, "Correct the validators of the set.", field="validators of the set")
         threshold = content.pass_threshold

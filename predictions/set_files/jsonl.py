@@ -26,7 +26,7 @@ def read(text: str, reading: Reading) -> SetContent:
             _read_head(row["set"], content, reading, number)
             continue
         try:
-            content.items.append(record(row, number, reading))
+            content.add(record(row, number, reading))
         except BadField as bad:
             reading.refuse(str(bad), bad.remedy, number, bad.name)
     return content

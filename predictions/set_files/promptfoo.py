@@ -16,8 +16,10 @@ from predictions.set_files.assertions import as_assertion, as_validator
 from predictions.set_files.base import (
     BadField,
     ItemRecord,
+    Problem,
     Reading,
     SetContent,
+    SetFileRefused,
     checked_references,
     checked_threshold,
     made_item,
@@ -32,6 +34,7 @@ HARMLESS = {"description", "vars", "assert", "metadata", "threshold", "options",
 PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 MOST_COMBINATIONS = 1_000
+LARGEST_MADE = 50_000_000  # characters: a long var, an alias or a prompt is written down once and made many times
 LONGEST_PATTERN = 400
 IMAGES = "promptfoo has no images; export JSON Lines instead."
 
@@ -50,8 +53,14 @@ def read(text: str, reading: Reading) -> SetContent:
         reading.refuse("It must be an object.", "Name vars and assert that hold for every test.", field="defaultTest")
         default = {}
     _read_default(default, content, reading)
+    made = 0
     for row, test in _tests(document["tests"], lines, reading):
-        content.items += _items(test, default, prompts, row, reading)
+        for item in _items(test, default, prompts, row, reading):
+            content.add(item)
+            made += len(json.dumps([item.prompt, item.messages, item.references, item.validators, item.metadata]))
+            if made > LARGEST_MADE:
+                reason = f"The items that its tests make hold more than {LARGEST_MADE:,} characters."
+                raise SetFileRefused([Problem(reason, "Split it, or repeat fewer long vars.", row)])
     return content
 
 

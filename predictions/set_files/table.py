@@ -58,7 +58,7 @@ def _read_line(names: list[str], cells: list[str], number: int, content: SetCont
         if values.get("set_validators") is not None or row.get("pass_threshold"):
             content.validators = values.get("set_validators") or []
             content.pass_threshold = checked_threshold(row.get("pass_threshold"))
-        content.items.append(_record(row, values, number, reading))
+        content.add(_record(row, values, number, reading))
     except BadField as bad:
         reading.refuse(str(bad), bad.remedy, number, bad.name)
 

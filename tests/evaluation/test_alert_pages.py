@@ -6,11 +6,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Project, User
+from accounts.models import Membership, Project, Role, User
 from evaluation import notifying
 from evaluation.models import Alert, AlertChannel, AlertRule, Delivery
 from predictions.models import PredictionRun, TrainingJob
-from tests.factories import make_alert, make_channel, make_firing, make_project, make_rule, make_training_job
+from tests.factories import make_alert, make_channel, make_firing, make_project, make_rule, make_training_job, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -234,3 +234,14 @@ def test_tests_are_not_sent_in_a_hurry(client: Client, job: TrainingJob) -> None
 
 def test_a_rule_without_channels_has_nothing_to_test(client: Client, job: TrainingJob) -> None:
     assert client.post(f"/api/alert-rules/{make_rule(job).pk}/test/").status_code == 409
+
+
+def test_viewers_do_not_read_addresses_in_what_a_channel_answered(client: Client, client_of: Any, job: TrainingJob) -> None:
+    rule, channel = make_rule(job, name="golden"), make_channel(job.project)
+    answer = "hooks.example.org/T0/secret could not be resolved"
+    Delivery.objects.create(channel=channel, rule=rule, event="test", body={}, status="failed", answer=answer)
+    viewer = make_user("vic")
+    Membership.objects.create(project=job.project, user=viewer, role=Role.VIEWER)
+    paths = (f"/alerts/rules/{rule.pk}/", f"/api/alert-rules/{rule.pk}/deliveries/")
+    assert all(answer in page(client, path) for path in paths)
+    assert not any("hooks.example.org" in page(client_of(viewer), path) for path in paths)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
@@ -190,11 +191,14 @@ def test_a_file_that_is_gone_says_so(project: Project, tmp_path: Path) -> None:
 
 
 # --- Trust -----------------------------------------------------------------------------------------------------------
-def test_only_a_member_who_is_staff_trusts(project: Project, user: User, client_of: Any) -> None:
+def test_only_staff_with_the_permission_trusts(project: Project, user: User, client_of: Any) -> None:
     checkpoint = make_checkpoint(project)
     url = f"/checkpoints/{checkpoint.pk}/trust/"
     assert client_of(user).post(url, {"note": "mine"}).status_code == 403
     User.objects.filter(pk=user.pk).update(is_staff=True)
+    assert client_of(User.objects.get(pk=user.pk)).post(url, {"note": "mine"}).status_code == 403
+    assert not TrustedWeights.objects.exists()
+    user.user_permissions.add(Permission.objects.get(codename="add_trustedweights"))
     assert (
         client_of(User.objects.get(pk=user.pk)).post(url, {"note": ""}).status_code == 302
         and not TrustedWeights.objects.exists()

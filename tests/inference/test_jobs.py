@@ -10,6 +10,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 from PIL import Image
 
+from accounts.models import Membership, Role
 from datasets.models import JobStatus, Upload
 from datasets.recovery import ring_forgotten
 from inference import jobs, requests, runner
@@ -18,7 +19,7 @@ from inference.job_files import remove_orphans
 from inference.models import ChunkStatus, InferenceChunk, InferenceJob, InferenceResult, ResultState, TrustedWeights
 from inference.requests import IMAGES_PER_CHUNK, RequestRefused
 from predictions.models import PredictedLabel, PredictedObject, PredictionRun
-from tests.factories import make_category, make_dataset, make_sample
+from tests.factories import make_category, make_dataset, make_project, make_sample, make_user
 from tests.fakes import shades
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media_in_tmp")]
@@ -151,6 +152,17 @@ def test_samples_are_answered_in_the_order_given(user, project, make_checkpoint,
     first, second = stored_sample(dataset, (0, 200, 0)), stored_sample(dataset, (0, 0, 200))
     job = work(requests.make_sample_job(user, make_checkpoint(), [second, first], {}))
     assert [row.label for row in job.results.all()] == ["blue", "green"]
+
+
+def test_images_of_another_project_are_not_carried_into_this_one(user, project, make_checkpoint, client_of) -> None:
+    """Its members would see them in the results, also where whoever asked may see both."""
+    theirs = stored_sample(make_dataset(make_project(make_user("boss"))))
+    Membership.objects.create(project=theirs.dataset.project, user=user, role=Role.VIEWER)
+    mine = stored_sample(make_dataset(project))
+    body = {"checkpoint_id": make_checkpoint().pk, "sample_ids": [mine.pk, theirs.pk]}
+    answer = client_of(user).post("/api/inference/batch/", body, content_type="application/json")
+    assert answer.status_code == 400 and f"no samples {theirs.pk}." in answer.json()["detail"]
+    assert not InferenceJob.objects.exists()
 
 
 # --- Datasets ----------------------------------------------------------------------------------------------------------

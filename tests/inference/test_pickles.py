@@ -236,3 +236,54 @@ def test_the_settings_that_a_running_training_keeps_are_harmless(tmp_path: Path)
     """Its namespace is made by a call without arguments, and filled; checkpoints lose it only when the training ends."""
     program = b"\x80\x02cultralytics.utils\nIterableSimpleNamespace\n)R}X\x05\x00\x00\x00imgszK\x60sb."
     assert judged(tmp_path, program).is_harmless
+
+
+# --- Files that two readers read differently -------------------------------------------------------------------------
+def test_a_pickle_that_begins_like_safetensors_is_read_as_what_loads_it(tmp_path: Path) -> None:
+    """Its first eight bytes are the length of a header of JSON in UTF-16; they are the beginning of a program, too."""
+    start, end = '{"'.encode("utf-16-le"), '":0}'.encode("utf-16-le")
+    skipped = 3 + len(start)
+    length = ord("T") + 256 * skipped
+    program = start + b"0cos\nsystem\nU\x02id\x85R."
+    header = program + b"A" * (length - len(program) - len(end)) + end
+    path = tmp_path / "best.pt"
+    path.write_bytes(b"T" + skipped.to_bytes(4, "little") + bytes(3) + header)
+    assert inspect(path, ULTRALYTICS).refused == ("os.system",)
+    assert inspect(path, STATE_DICTS, ".pth").refused == ("os.system",)
+
+
+def directory(archive: bytes) -> tuple[bytes, bytes]:
+    """A ZIP's entries, and its directory."""
+    size, offset = struct.unpack("<2L", archive[-10:-2])
+    return archive[:offset], archive[offset : offset + size]
+
+
+def zipped(program: bytes) -> tuple[bytes, bytes]:
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as found:
+        found.writestr("a/data.pkl", program)
+    return directory(file.getvalue())
+
+
+def test_an_archive_with_a_second_directory_is_refused(tmp_path: Path) -> None:
+    """Python reads the directory before the end, torch the one that the 64-bit record names: here another, whose pickle runs."""
+    (harmless, shown), (hostile, hidden) = zipped(GOOD), zipped(pickle.dumps(Calls(os.system, "id"), 2))
+    hidden = hidden[:42] + struct.pack("<L", len(harmless)) + hidden[46:]
+    body = harmless + hostile
+    record = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, len(hidden), len(body))
+    body += hidden
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, len(body), 1)
+    body += record
+    shown = shown[:32] + struct.pack("<H", len(locator)) + shown[34:] + locator  # as the comment of its entry
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(shown), len(body), 0)
+    (path := tmp_path / "best.pt").write_bytes(body + shown + end)
+    assert zipfile.ZipFile(path).read("a/data.pkl") == GOOD
+    assert "which torch never writes" in inspect(path, ULTRALYTICS).problem
+
+
+def test_a_directory_that_lies_elsewhere_than_told_is_refused(tmp_path: Path) -> None:
+    entries, shown = zipped(GOOD)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, len(shown), len(entries) + 16, 0)
+    shown = shown[:42] + struct.pack("<L", 16) + shown[46:]
+    (path := tmp_path / "best.pt").write_bytes(entries + shown + end)
+    assert zipfile.ZipFile(path).read("a/data.pkl") == GOOD
+    assert inspect(path, ULTRALYTICS).problem

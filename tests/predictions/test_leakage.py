@@ -3,15 +3,18 @@
 import gzip
 import io
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from accounts.models import User
 from accounts.projects import personal_project
-from predictions import leakage
+from predictions import leakage, rows, scoring, training_sources
 from predictions.models import PredictionSetVersion
 from predictions.prediction_sets import SetRefused
 from predictions.set_files.base import made_item
@@ -78,6 +81,41 @@ def test_a_damaged_file_is_refused_with_its_line(version: PredictionSetVersion, 
     path.write_text('{"prompt": "a"}\n{')
     with pytest.raises(SetRefused, match=r"rows\.jsonl, line 2"):
         leakage.check_file(version, path)
+
+
+def test_a_question_that_many_items_and_rows_ask_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [made_item(row=0, key=str(number), prompt="Why?", references=[f"because {number}"]) for number in range(50)]
+    asked = make_golden_set(items=items).versions.get()
+    read = Counter[str]()
+
+    def counted(text: str) -> str:
+        read[text] += 1
+        return scoring.normalised(text)
+
+    monkeypatch.setattr(leakage, "normalised", counted)
+    found = leakage.check_rows(asked, [{"prompt": "Why?", "completion": "because 7"}] * 100)
+    assert found.items == dict.fromkeys(leakage.KINDS, 50) | {"exact_pair": 1, "normalised_pair": 1}
+    assert found.rows == dict.fromkeys(leakage.KINDS, 100)
+    assert read["because 8"] == 1
+
+
+def test_a_packed_file_of_one_endless_line_is_refused(
+    version: PredictionSetVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "LONGEST_ROW", 1 << 20)
+    for name, start in (("a.jsonl.gz", b'"'), ("b.json.gz", b'["')):
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(start + b"a" * (8 << 20)))
+        with pytest.raises(SetRefused, match="longer than 1,048,576 characters"):
+            leakage.check_file(version, path)
+
+
+def test_what_a_page_unpacks_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    settings.SCRATCH_ROOT = tmp_path
+    monkeypatch.setattr(training_sources, "MOST_UNPACKED", 1 << 20)
+    packed = SimpleUploadedFile("rows.jsonl.gz", gzip.compress(b'"a"\n' * (1 << 20)))
+    with pytest.raises(SetRefused, match="Unpacked"), training_sources.training_file(file=packed):
+        pass
 
 
 def run(*words: str) -> str:

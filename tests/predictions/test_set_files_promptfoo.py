@@ -159,3 +159,18 @@ def test_images_are_not_written() -> None:
     image = made_item(row=0, image={"dataset": "d", "split": "s", "file_name": "f"})
     with pytest.raises(ValueError, match="is an image"):
         set_files.write("promptfoo", SetContent([image]))
+
+
+def test_far_more_items_than_a_set_holds_are_not_made_first() -> None:
+    few = [str(number) for number in range(10)]
+    document = {
+        "prompts": [f"{number} {{{{a}}}}{{{{b}}}}{{{{c}}}}" for number in range(10_000)],
+        "tests": [{"vars": {"a": few, "b": few, "c": few}}],
+    }
+    assert "more than 50,000 items" in refusal(document)[0]
+
+
+def test_a_long_var_is_not_repeated_without_end() -> None:
+    many = [str(number) for number in range(1_000)]
+    document = {"prompts": ["{{long}} {{a}}"], "tests": [{"vars": {"long": "x" * 100_000, "a": many}}]}
+    assert "more than 50,000,000 characters" in refusal(document)[0]

@@ -5,12 +5,17 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 ACCEPTED = "prompt/completion, messages, conversations, instruction/input/output, question/answer, or text"
 ROLES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
 CHUNK = 1 << 16
+# Characters of a row. A packed file of a few kilobytes may hold a line that fills the memory.
+LONGEST_ROW = 1 << 24
+# Characters of a row. A packed file of a few kilobytes may hold a line that fills the memory.
+LONGEST_ROW = 1 << 24
 BLANKS = " \t\r\n"
 
 
@@ -54,8 +59,10 @@ def _first_letter(file: TextIO) -> str:
 
 def _lines(path: Path, file: TextIO, at: list[int]) -> Iterator[Any]:
     """Rows; `at` tells which line was read last."""
-    for number, line in enumerate(file, start=1):
+    for number, line in enumerate(iter(partial(file.readline, LONGEST_ROW), ""), start=1):
         at[0] = number
+        if len(line) == LONGEST_ROW and not line.endswith("\n"):
+            raise RowsUnreadable(f"{path}, line {number}: longer than {LONGEST_ROW:,} characters, which no row is.")
         if not line.strip():
             continue
         try:
@@ -125,6 +132,10 @@ class _ArrayReader:
                 if end < len(self.buffer) or self.is_at_end or not self._more(wanted):
                     self.position, self.row = end, self.row + 1
                     return value
+            if len(self.buffer) - self.position > LONGEST_ROW:
+                raise self.error(f"a row is longer than {LONGEST_ROW:,} characters")
+            if len(self.buffer) - self.position > LONGEST_ROW:
+                raise self.error(f"a row is longer than {LONGEST_ROW:,} characters")
             wanted *= 2
 
 
