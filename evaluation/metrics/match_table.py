@@ -124,12 +124,11 @@ class MatchTable:
         category are matched first, then what is left across categories.
         """
         truth, claimed = self.confused(confidence)
-        matrix = np.zeros((categories + 1, categories + 1), np.int64)
         # -1 picks the last: background.
         of_object = np.append(self.object_categories, categories)[truth]
         of_prediction = np.append(self.prediction_categories, categories)[claimed]
-        np.add.at(matrix, (of_object, of_prediction), 1)
-        return matrix
+        cells = np.bincount(of_object * (categories + 1) + of_prediction, minlength=(categories + 1) ** 2)
+        return cells.reshape(categories + 1, categories + 1)
 
     def confused(self, confidence: float) -> tuple[Ints, Ints]:
         """Every object and prediction above a confidence once, as (object, prediction) with -1 for background."""
