@@ -1,5 +1,7 @@
 """Gates: the list, the rule of one in words, its history, and checking a run now."""
 
+import json
+import shlex
 from typing import Any
 
 from django.contrib import messages
@@ -76,9 +78,13 @@ def gate(request: HttpRequest, pk: int) -> HttpResponse:
     found = gates.get_gate(request.user, pk)
     checks = found.checks.select_related("run", "baseline", "created_by")
     runs = [(run.pk, run_label(run)) for run in gates.eligible(request.user, found).filter(is_current=True)[:MOST_CHOICES]]
+    job_id = found.job.job_id if found.job else "JOB_ID"
     context: dict[str, Any] = {
         **frame(found.project, "gates"),
         "gate": found,
+        # As words of a shell: a job's id may hold blanks and quotes.
+        "job_word": shlex.quote(job_id),
+        "body_word": shlex.quote(json.dumps({"job_id": job_id}, ensure_ascii=False)),
         "limits": found.limits.select_related("gate__baseline"),
         "page": Paginator(checks, PAGE).get_page(request.GET.get("page")),
         "runs": runs,

@@ -1,5 +1,9 @@
 """Gates: pass, fail or undecided, by where the whole interval lies."""
 
+import html
+import json
+import re
+import shlex
 from typing import Any
 
 import pytest
@@ -289,3 +293,11 @@ def test_a_gates_page_asks_no_more_for_more(
     client = client_of(user)
     with django_assert_max_num_queries(10):
         assert client.get(gate.get_absolute_url()).status_code == 200
+
+
+def test_the_commands_of_a_gate_survive_any_job_id(client_of: Any, user: User, project: Project) -> None:
+    gate = make_gate(make_training_job(project, "it's night"))
+    page = html.unescape(client_of(user).get(f"/gates/{gate.pk}/").content.decode())
+    [told] = re.findall(r"--job-id (.*) --junit", page)
+    [body] = re.findall(r" -d (.*)</pre>", page)
+    assert shlex.split(told) == ["it's night"] and json.loads(shlex.split(body)[0]) == {"job_id": "it's night"}
