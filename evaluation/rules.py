@@ -8,8 +8,11 @@ from evaluation.metrics.labels import LabelProtocol
 from evaluation.metrics.matches import BACKGROUND_BELOW
 from evaluation.metrics.objects import KINDS, ObjectProtocol
 from evaluation.metrics.protocols import PROTOCOLS
+from predictions.answers import storable
 
 LABELS = "classification"
+LARGEST_AREA = 1e20  # pixels; more than any image has
+MOST_NAMES, LONGEST_NAME = 10_000, 300
 # The small ones are nobody's keypoints in COCO.
 KEYPOINT_AREAS = {name: area for name, area in AREAS.items() if name != "small"}
 
@@ -105,7 +108,8 @@ def _areas(key: str, value: Any) -> None:
 
 
 def _is_span(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and 0 <= value[0] < value[1]
+    fits = isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+    return fits and 0 <= value[0] < value[1] <= LARGEST_AREA
 
 
 def _counts(key: str, value: Any) -> None:
@@ -115,8 +119,13 @@ def _counts(key: str, value: Any) -> None:
 
 
 def _mapping(key: str, value: Any) -> None:
-    if not (isinstance(value, dict) and all(isinstance(name, str) and name for name in value.values())):
+    fits = isinstance(value, dict) and all(_is_name(name) for pair in value.items() for name in pair)
+    if not (fits and len(value) <= MOST_NAMES):
         raise RulesRefused(key, 'Names of classes by name, such as {"lorry": "truck"}.')
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and value == storable(value)
 
 
 def _sigmas(key: str, value: Any) -> None:

@@ -21,8 +21,10 @@ from datasets.uploads import given_upload
 from inference import adapters
 from inference.access import get_checkpoint
 from inference.checkpoints import Told, delete_checkpoint, register_path, register_upload, server_checkpoint
+from predictions.answers import storable_json
 from predictions.models import Checkpoint
 from predictions.training import find_job
+from predictions.training_serializers import LARGEST_STEP
 
 
 class InspectionSerializer(serializers.Serializer):
@@ -72,13 +74,19 @@ class CheckpointRequestSerializer(serializers.Serializer):
     )
     name = serializers.CharField(required=False, default="", max_length=200)
     epoch = serializers.FloatField(required=False, allow_null=True, default=None)
-    step = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=0)
+    step = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=0, max_value=LARGEST_STEP)
     metrics = serializers.DictField(child=serializers.FloatField(), required=False)
 
     def validate_framework(self, value: str) -> str:
         if value and value not in adapters.known():
             raise ValidationError(f"There is no adapter '{value}'. Known are {', '.join(sorted(adapters.known()))}.")
         return value
+
+    def validate_preprocessing(self, value: dict[str, Any]) -> Any:
+        return storable_json(value)
+
+    def validate_metrics(self, value: dict[str, float]) -> Any:
+        return storable_json(value)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if len([name for name in ("path", "upload", "file") if attrs.get(name) is not None]) != 1:

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from inference.decoding import decoded
+from inference.decoding import Unreadable, decoded
 from predictions.overlays import colour_of
 
 QUALITY = 90
 SEEN = 0.5  # confidence from which a keypoint is drawn
 MASK_OPACITY = 90  # of 255
+LONGEST_JPEG = 65_500  # pixels
+LONGEST_RATIO = 8
+LONGEST_WORDS = 80
 INK = (20, 24, 28)
 # COCO's person, the skeleton that pose models of 17 points have; pairs of keypoint numbers from 0.
 PERSON = [
@@ -31,7 +34,10 @@ def annotated(
 ) -> bytes:
     """A JPEG of the upright image with its objects (of poses with their `skeleton`), or a classifier's first choices. Raises Unreadable."""
     picture = Image.fromarray(decoded(content, upright=upright)).convert("RGBA")
-    unit = max(1.0, max(picture.size) / 640)
+    if max(picture.size) > LONGEST_JPEG:
+        raise Unreadable(f"A JPEG has no more than {LONGEST_JPEG:,} pixels a side.")
+    # On strips, letters as large as their length would have them take more memory than there is.
+    unit = max(1.0, min(max(picture.size), LONGEST_RATIO * min(picture.size)) / 640)
     for found in reversed(objects):  # the surest lie on top
         if mask := found.get("segmentation"):
             _draw_mask(picture, mask, colour_of(found["label"]))
@@ -85,7 +91,7 @@ def _write(
 ) -> None:
     """On a ground of the colour, within the picture."""
     font = ImageFont.load_default(round(12 * unit))
-    text = "\n".join(lines)
+    text = "\n".join(line if len(line) <= LONGEST_WORDS else f"{line[:LONGEST_WORDS]}…" for line in lines)
     left, top, right, bottom = pen.multiline_textbbox((0, 0), text, font=font)
     across, down = right - left + 6 * unit, bottom - top + 6 * unit
     size = pen.im.size

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import numpy as np
 from datasets.shapes import Box
 
 TOP = 5
+# Pixels of an input's side. Weights tell their own size, and one beyond all sense would take a worker's memory.
+MOST_SIDE = 8_192
 Image = np.ndarray[Any, Any]
 
 
@@ -21,6 +23,15 @@ class AdapterError(Exception):
     def __init__(self, reason: str, remedy: str = "") -> None:
         super().__init__(reason)
         self.remedy = remedy
+
+
+def check_size(sides: Collection[float]) -> None:
+    """Of what the model reads, pixels. Raises AdapterError for what is no size of any model's input."""
+    if not all(1 <= side <= MOST_SIDE for side in sides):
+        raise AdapterError(
+            f"An input of {' x '.join(f'{side:g}' for side in sides)} pixels is too large, or none.",
+            f"Sides have 1 to {MOST_SIDE:,} pixels. Register it with the size that it was trained with.",
+        )
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from inference.adapters.base import (
     Image,
     InferenceResult,
     InferenceSettings,
+    check_size,
 )
 from inference.adapters.pixels import PLAIN, ClassifierInput, plain
 
@@ -61,6 +62,7 @@ class OnnxAdapter(Adapter):
                 "The export takes images of any size and does not say which.", "Register it with the preprocessing `imgsz`."
             )
         self.size = (int(size[0]), int(size[1]))
+        check_size(self.size)
         self.most = shape[0] if isinstance(shape[0], int) else None
         if self.task_type == "detection":
             self.preprocessing = {"imgsz": list(self.size), "resize": "letterbox"}

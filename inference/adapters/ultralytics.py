@@ -28,8 +28,9 @@ from inference.adapters.base import (
     Image,
     InferenceResult,
     InferenceSettings,
+    check_size,
 )
-from inference.adapters.pixels import plain
+from inference.adapters.pixels import middle, plain
 
 from ultralytics.data.augment import classify_transforms  # isort: skip - after quiet_ultralytics
 from ultralytics.nn.tasks import guess_model_task, torch_safe_load  # isort: skip
@@ -77,6 +78,7 @@ class UltralyticsAdapter(Adapter):
         wanted = told.get("imgsz") or self.model.args.get("imgsz") or 640
         sides = [wanted] * 2 if isinstance(wanted, int) else list(wanted)
         self.size = tuple(math.ceil(int(side) / self.stride) * self.stride for side in sides)
+        check_size(self.size)
         self.preprocessing = {"imgsz": list(self.size), "stride": self.stride, "resize": "letterbox"}
         if self.task_type == "classification":
             self._prepare_classification()
@@ -99,7 +101,7 @@ class UltralyticsAdapter(Adapter):
     # --- The three parts
     def preprocess(self, image: Image) -> Any:
         if self.task_type == "classification":
-            return np.asarray(self.transform(Pictures.fromarray(image)))
+            return np.asarray(self.transform(Pictures.fromarray(middle(image))))
         return boxes.letterbox(image, self.size, self.stride)
 
     def input_tensor(self, prepared: Sequence[Any]) -> torch.Tensor:

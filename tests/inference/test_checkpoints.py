@@ -230,6 +230,22 @@ def test_the_api_takes_paths_inside_the_roots_only(project: Project, client: Cli
     assert refused.status_code == 400 and "outside" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ('"step": 1000000000000000000000000000000', 400),
+        ('"preprocessing": {"imgsz\\u0000": 1e400}', 201),
+        ('"metrics": {"loss\\u0000": 1.5}', 201),
+    ],
+)
+def test_what_no_column_holds_is_no_error_of_the_server(
+    project: Project, client: Client, roots: Path, told: str, status: int
+) -> None:
+    weights(roots / "a.pth")
+    sent = f'{{"project": "{project.slug}", "path": "a.pth", {told}}}'
+    assert client.post("/api/inference/checkpoints/", sent, content_type="application/json").status_code == status
+
+
 def test_deleting_takes_the_uploaded_file_along(
     project: Project, client: Client, tmp_path: Path, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from inference.adapters.base import AdapterError, CheckpointSpec, InferenceSettings  # noqa: E402
 from inference.adapters.onnx import OnnxAdapter  # noqa: E402
+from inference.adapters.pixels import ClassifierInput, plain  # noqa: E402
 
 SIDE = 64
 # Centre x, centre y, width, height in pixels of the letterbox, then a score for each of two classes.
@@ -126,3 +127,26 @@ def test_an_export_of_ultralytics_gives_the_numbers_of_its_origin(layout: str, t
     if origin.end_to_end:  # rows of an untrained head are equally sure, and their order is anybody's guess
         said, told = said[:, 4], told[:, 4]
     assert np.allclose(said, told, atol=1e-3)
+
+
+# --- Weights and images that mean harm -------------------------------------------------------------------------------
+def test_an_input_beyond_all_sense_is_refused_when_loading(tmp_path: Path) -> None:
+    """A letterbox of that size is gigabytes for every image, whatever the model does with it."""
+    path = constant_detector(tmp_path / "a.onnx", candidates(), TOLD | {"imgsz": "[200000, 200000]"})
+    with pytest.raises(AdapterError, match="200000 x 200000 pixels"):
+        loaded(path)
+
+
+@pytest.mark.parametrize("told", [{"input_size": (3, 100_000, 224)}, {"crop_pct": 0.0001}, {"crop_pct": -1}])
+def test_a_preparation_beyond_all_sense_is_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(AdapterError, match="too large, or none"):
+        ClassifierInput(plain((224, 224)) | told)
+
+
+@pytest.mark.parametrize("shape", [(65_000, 1, 3), (1, 65_000, 3)])
+def test_of_a_very_long_image_the_middle_is_seen(shape: tuple[int, ...]) -> None:
+    """Scaled by its short side it would have 3 thousand million pixels."""
+    image = np.zeros(shape, np.uint8)
+    image.reshape(-1, 3)[32_000:33_000] = 255
+    pixels = ClassifierInput(plain((224, 224))).pixels(image)
+    assert pixels.shape == (224, 224, 3) and pixels.min() == 255

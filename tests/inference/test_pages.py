@@ -331,6 +331,12 @@ def test_the_annotated_picture_follows_the_sliders(client, batch) -> None:
     assert with_box != without and Image.open(io.BytesIO(with_box)).size == (32, 24)
 
 
+def test_a_strip_that_no_jpeg_holds_has_no_annotated_picture(client, make_checkpoint, make_image, user, work) -> None:
+    image = make_image("strip.png", size=(1, 66_000))
+    job = work(requests.make_image_job(user, make_checkpoint(), [image], {}))
+    assert client.get(f"/inference/results/{job.results.get().pk}/picture.jpg").status_code == 404
+
+
 def test_pictures_of_results_are_seen(client, batch) -> None:
     row = batch.results.get(name="r.png")
     assert client.get(reverse("inference:image", args=[row.pk])).headers["Content-Type"] == "image/png"
