@@ -1,13 +1,14 @@
 """A test run on the command line: the same row and the same code as in the browser, done at once."""
 
 import sys
+import time
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from datasets.commands import TerminalProgress, find_dataset
-from datasets.models import Dataset, JobStatus, Split
+from datasets.models import Dataset, Job, JobStatus, Split
 from datasets.runner import run_job
 from evaluation import judging, test_runs
 from evaluation.metrics.protocols import PROTOCOLS
@@ -19,6 +20,8 @@ from inference import runner as inference_runner
 from inference.models import InferenceJob
 from inference.requests import RequestRefused
 from predictions.models import Checkpoint, PredictionRun
+
+SHARED_PAUSE = 0.5  # seconds
 
 
 class Command(BaseCommand):
@@ -92,6 +95,7 @@ class Command(BaseCommand):
                 if show:
                     job.refresh_from_db(fields=["progress_done"])
                     show(job.progress_done, job.image_count, "Predicting")
+            until_over(job)
         except KeyboardInterrupt:
             inference_jobs.cancel(job)
             test_run.cancel()
@@ -104,6 +108,7 @@ class Command(BaseCommand):
         show = TerminalProgress(self.stderr) if sys.stderr.isatty() else None
         try:
             run_job(test_run, lambda heartbeat: judging.work_on(test_run, heartbeat), show)
+            until_over(test_run)
         except KeyboardInterrupt:
             test_run.cancel()
             raise CommandError("Interrupted. Nothing was stored.") from None
@@ -123,6 +128,14 @@ class Command(BaseCommand):
         for warning in test_run.warnings:
             self.stdout.write(f"! {warning}")
         self.stdout.write(str(test_run.pk))
+
+
+def until_over(job: Job) -> None:
+    """Workers that run beside this command may have a part of it, or all."""
+    job.refresh_from_db()
+    while job.is_active:
+        time.sleep(SHARED_PAUSE)
+        job.refresh_from_db()
 
 
 def in_order(test_run: TestRun) -> list[str]:
