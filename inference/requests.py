@@ -16,12 +16,14 @@ from datasets.models import Dataset, Sample, Split, Upload
 from datasets.uploads import clean_file_name
 from inference.job_files import folder_of, remove_files_of
 from inference.models import InferenceChunk, InferenceJob, InferenceKind, InferenceResult
+from predictions.answers import storable
 from predictions.models import Checkpoint, PredictionRun, RunOrigin
 
 IMAGES_PER_CHUNK = 32
 # Of one request; more come as an archive.
 MOST_IMAGES = 2_000
 MOST_SHOWN = 100  # class names in a message
+LONGEST_NAME = 300  # of a class
 RUN_NAME_LENGTH = 120
 REMEDY = "Leave out what is named, and send the rest again."
 REASONS = {
@@ -72,6 +74,10 @@ def checked_settings(given: dict[str, Any]) -> dict[str, Any]:
 
 def checked_mapping(checkpoint: Checkpoint, dataset: Dataset, given: Mapping[str, str]) -> dict[str, str]:
     """Classes of the checkpoint -> those of the dataset that their objects become. Raises RequestRefused for unknown ones."""
+    if any(theirs != storable(theirs) or len(theirs) > LONGEST_NAME for theirs in given):
+        raise RequestRefused(
+            "A class has a name that cannot be stored.", f"Names have up to {LONGEST_NAME} characters, without NUL."
+        )
     names = Counter(dataset.categories.values_list("name", flat=True))
     _refuse_unknown(f"{dataset} has", given.values(), names)
     if checkpoint.class_names:  # else known only once it has run

@@ -11,6 +11,9 @@ from PIL import Image
 
 from accounts.models import Project
 from datasets.models import Annotation, JobStatus
+from datasets.runner import Heartbeat
+from evaluation import judging
+from evaluation.management.commands import run_test as command
 from evaluation.models import TestImageResult, TestRun
 from inference import runner
 from inference.models import InferenceJob
@@ -126,3 +129,20 @@ def test_an_interrupted_one_leaves_no_job_behind(db: None, monkeypatch: pytest.M
     with pytest.raises(CommandError, match="Interrupted"):
         run_test("street", "--checkpoint", str(checkpoint.pk), "--split", "val")
     assert InferenceJob.objects.get().status == TestRun.objects.get().status == "cancelled"
+
+
+def test_what_a_worker_took_first_is_waited_for(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    street()
+
+    def taken(test_run: TestRun, *_: Any) -> None:
+        assert test_run.claim()
+
+    def done_elsewhere(seconds: float) -> None:
+        found = TestRun.objects.get()
+        with Heartbeat(found) as heartbeat:
+            judging.work_on(found, heartbeat)
+
+    monkeypatch.setattr(command, "run_job", taken)
+    monkeypatch.setattr(command.time, "sleep", done_elsewhere)
+    lines = run_test("street", "--run", "detector")
+    assert lines[-1] == str(TestRun.objects.get().pk) and lines[0].startswith("AP ")

@@ -2,13 +2,14 @@
 
 import json
 import sys
+import time
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from datasets.commands import TerminalProgress, find_dataset
-from datasets.models import Dataset, JobStatus, Split
+from datasets.models import Dataset, Job, JobStatus, Split
 from datasets.runner import run_job
 from evaluation import judging, test_runs
 from evaluation.metrics.protocols import PROTOCOLS
@@ -20,6 +21,8 @@ from inference import runner as inference_runner
 from inference.models import InferenceJob
 from inference.requests import RequestRefused
 from predictions.models import Checkpoint, PredictionRun
+
+SHARED_PAUSE = 0.5  # seconds
 
 
 class Command(BaseCommand):
@@ -94,6 +97,7 @@ class Command(BaseCommand):
                 if show:
                     job.refresh_from_db(fields=["progress_done"])
                     show(job.progress_done, job.image_count, "Predicting")
+            until_over(job)
         except KeyboardInterrupt:
             inference_jobs.cancel(job)
             test_run.cancel()
@@ -106,6 +110,7 @@ class Command(BaseCommand):
         show = TerminalProgress(self.stderr) if sys.stderr.isatty() else None
         try:
             run_job(test_run, lambda heartbeat: judging.work_on(test_run, heartbeat), show)
+            until_over(test_run)
         except KeyboardInterrupt:
             test_run.cancel()
             raise CommandError("Interrupted. Nothing was stored.") from None
@@ -132,6 +137,14 @@ def json_object(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError
     return found
+
+
+def until_over(job: Job) -> None:
+    """Workers that run beside this command may have a part of it, or all."""
+    job.refresh_from_db()
+    while job.is_active:
+        time.sleep(SHARED_PAUSE)
+        job.refresh_from_db()
 
 
 def in_order(test_run: TestRun) -> list[str]:
