@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from inference.adapters.base import Adapter, InferenceResult, InferenceSettings
+from inference.adapters.base import Adapter, AdapterError, InferenceResult, InferenceSettings
 from inference.decoding import MOST_PIXELS, Unreadable, decoded
 
 log = logging.getLogger("touchstone.inference")
@@ -161,6 +161,8 @@ def _forward(adapter: Adapter, batch: Sequence[_Prepared]) -> Iterator[_Forwarde
     started = time.perf_counter()
     try:
         outputs = adapter.forward([each.tensor for each in batch])
+    except AdapterError:  # of the weights themselves: fewer images would not help
+        raise
     except Exception as error:
         log.warning("a batch of %s failed: %s: %s", len(batch), type(error).__name__, error)
         told = f"The model failed with it ({type(error).__name__}: {error})."[:500]

@@ -5,6 +5,7 @@ What an export says of itself stands in its metadata: Ultralytics' `task`, `name
 
 import ast
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from inference.adapters.base import (
 from inference.adapters.pixels import PLAIN, ClassifierInput, plain
 
 TASKS = {"detect": "detection", "classify": "classification"}
+MOST_SECONDS = 300.0  # for a batch; on a slow processor large detectors take some
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -107,8 +109,26 @@ class OnnxAdapter(Adapter):
         """An export for a fixed number of images is filled up with black ones."""
         missing = (self.most or len(batch)) - len(batch)
         full = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)]) if missing else batch
-        answer = self.session.run([self.output.name], {self.input.name: full})[0]
+        answer = self._run(full)
         return np.asarray(answer, np.float32)[: len(batch)]
+
+    def _run(self, batch: np.ndarray[Any, Any]) -> Any:
+        """A graph may hold a loop, and so a worker, for ever. Raises AdapterError when its time is over."""
+        options = onnxruntime.RunOptions()
+        late = threading.Timer(MOST_SECONDS, setattr, (options, "terminate", True))
+        late.daemon = True
+        late.start()
+        try:
+            return self.session.run([self.output.name], {self.input.name: batch}, options)[0]
+        except Exception:
+            if options.terminate:
+                raise AdapterError(
+                    f"The model has not answered within {MOST_SECONDS:g} seconds, and was stopped.",
+                    "Use one that is quicker, or the checkpoint it was exported from.",
+                ) from None
+            raise
+        finally:
+            late.cancel()
 
     def postprocess(
         self, outputs: Any, prepared: Sequence[Any], images: Sequence[Image], settings: InferenceSettings

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.extras import needs
 
@@ -16,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from inference.adapters.base import AdapterError, CheckpointSpec, InferenceSettings  # noqa: E402
 from inference.adapters.onnx import OnnxAdapter  # noqa: E402
 from inference.adapters.pixels import ClassifierInput, plain  # noqa: E402
+from inference.engine import Pace, Picture, Plan, answers  # noqa: E402
 
 SIDE = 64
 # Centre x, centre y, width, height in pixels of the letterbox, then a score for each of two classes.
@@ -150,3 +152,33 @@ def test_of_a_very_long_image_the_middle_is_seen(shape: tuple[int, ...]) -> None
     image.reshape(-1, 3)[32_000:33_000] = 255
     pixels = ClassifierInput(plain((224, 224))).pixels(image)
     assert pixels.shape == (224, 224, 3) and pixels.min() == 255
+
+
+def test_a_graph_that_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(name: str, kind: int, shape: Any) -> Any:
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["more"], ["on"]), helper.make_node("Add", ["value", "value"], ["next"])],
+        "again",
+        [told("number", TensorProto.INT64, []), told("more", TensorProto.BOOL, []), told("value", TensorProto.FLOAT, None)],
+        [told("on", TensorProto.BOOL, []), told("next", TensorProto.FLOAT, None)],
+    )
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["images"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["start"]),
+        helper.make_node("Loop", ["count", "yes", "start"], ["output0"], body=body),
+    ]
+    constants = [
+        helper.make_tensor("count", TensorProto.INT64, [], [2**62]),
+        helper.make_tensor("yes", TensorProto.BOOL, [], [True]),
+    ]
+    images = told("images", TensorProto.FLOAT, [1, 3, 8, 8])
+    graph = helper.make_graph(nodes, "endless", [images], [told("output0", TensorProto.FLOAT, [1, 3])], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "a.onnx")
+    monkeypatch.setattr("inference.adapters.onnx.MOST_SECONDS", 0.3)
+    adapter = loaded(tmp_path / "a.onnx", CheckpointSpec(task_type="classification"))
+    Image.fromarray(WIDE).save(tmp_path / "a.png")
+    pictures = [Picture(number, (tmp_path / "a.png").read_bytes) for number in range(2)]
+    with pytest.raises(AdapterError, match="has not answered within"):
+        list(answers(adapter, pictures, InferenceSettings(), Pace(Plan(batch_size=2))))
