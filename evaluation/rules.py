@@ -132,7 +132,9 @@ def _sigmas(key: str, value: Any) -> None:
     """Whether there are as many as points is seen where these are known."""
     lists = list(value.values()) if isinstance(value, dict) else [value]
     names = value if isinstance(value, dict) else ()
-    fits = all(map(_is_name, names)) and all(isinstance(one, list) and one and all(_is_number(sigma) and 0 < sigma <= 10 for sigma in one) for one in lists)
+    fits = all(map(_is_name, names)) and all(
+        isinstance(one, list) and one and all(_is_number(sigma) and 0 < sigma <= 10 for sigma in one) for one in lists
+    )
     if value is not None and not (fits and lists):
         raise RulesRefused(
             key, 'A number above 0 for each keypoint, in order; for all classes, or by class, such as {"dog": [0.03, 0.05]}.'

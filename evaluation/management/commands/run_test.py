@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -97,7 +98,7 @@ class Command(BaseCommand):
                 if show:
                     job.refresh_from_db(fields=["progress_done"])
                     show(job.progress_done, job.image_count, "Predicting")
-            until_over(job)
+            until_over(job, lambda: inference_runner.run_some(job.pk, bells.append))
         except KeyboardInterrupt:
             inference_jobs.cancel(job)
             test_run.cancel()
@@ -139,11 +140,13 @@ def json_object(text: str) -> dict[str, Any]:
     return found
 
 
-def until_over(job: Job) -> None:
-    """Workers that run beside this command may have a part of it, or all."""
+def until_over(job: Job, take_over: Callable[[], object] | None = None) -> None:
+    """Workers that run beside this command may have a part of it, or all; `take_over` does what one that died has left."""
     job.refresh_from_db()
     while job.is_active:
         time.sleep(SHARED_PAUSE)
+        if take_over:
+            take_over()
         job.refresh_from_db()
 
 
