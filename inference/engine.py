@@ -1,4 +1,4 @@
-"""Images through a loaded checkpoint: reading, decoding and preprocessing in threads, the model in this one, its outputs in another.
+"""Images through a loaded checkpoint: reading, decoding and preprocessing in threads, the model in this one; outputs of a GPU in another.
 
 No Django, no broker. An image that cannot be read, or that the model stumbles over, is an answer of its own; the others go on.
 """
@@ -9,7 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -98,7 +98,7 @@ def answers(
     waiting: deque[Future[_Prepared]] = deque()
     with (
         ThreadPoolExecutor(pace.plan.decoders, "decode", _side_by_side) as decoders,
-        ThreadPoolExecutor(1, "postprocess", _side_by_side) as last,
+        _beside_the_model(adapter) as last,
     ):
         finishing: Future[list[Answer]] | None = None
         try:
@@ -128,6 +128,20 @@ def answers(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+class _Here(Executor):
+    """Does at once what it is given."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
+def _beside_the_model(adapter: Adapter) -> Executor:
+    """Where outputs become answers: beside a GPU's next batch. On a processor both would only take turns at the same cores."""
+    return _Here() if adapter.device == "cpu" else ThreadPoolExecutor(1, "postprocess", _side_by_side)
 
 
 def _prepare(adapter: Adapter, picture: Picture, most_pixels: int) -> _Prepared:

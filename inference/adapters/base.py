@@ -105,7 +105,7 @@ class Adapter(ABC):
     """One loaded checkpoint. Images are RGB, uint8, [height, width, 3], upright (EXIF applied by whoever decodes).
 
     `infer_batch` is the whole of it; the engine calls its three parts itself, to overlap them: `preprocess` in threads, `forward`
-    from one thread at a time, `postprocess` in another. Class names, task type and preprocessing are complete once
+    from one thread at a time, `postprocess` in that one or, where a GPU is busy meanwhile, another. Class names, task type and preprocessing are complete once
     `load_checkpoint` has returned.
     """
 

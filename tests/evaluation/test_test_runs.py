@@ -66,6 +66,7 @@ def waiting(db: None) -> TestRun:
         ({"rules": {"class_mapping": {"cat": 1}}}, "rules.class_mapping"),
         ({"rules": {"class_mapping": {"cat\0": "dog"}}}, "rules.class_mapping"),
         ({"rules": {"class_mapping": {"cat": "d" * 301}}}, "rules.class_mapping"),
+        ({"rules": {"sigmas": {"cat\0": [0.1]}}}, "rules.sigmas"),
         ({"rules": {"areas": {"all": [0, float("inf")]}}}, "rules.areas"),
         ({"rules": {"confidence": True}}, "rules.confidence"),
         ({"rules": {"crowds": "count"}}, "rules.crowds"),
