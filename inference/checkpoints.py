@@ -1,20 +1,15 @@
-"""Saved model states that can be run: registering, finding, verifying and loading them.
+"""Saved model states that can be run: registering, trusting and deleting them.
 
-Nothing here loads weights in the process that asks for a registration: there they are hashed and inspected, byte by byte. Loading is
-for workers.
+Nothing here loads weights: they are hashed and inspected, byte by byte. Loading is for workers (`inference.loading`).
 """
 
-import hashlib
 import importlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.conf import settings
 from django.core.files import File
@@ -23,13 +18,13 @@ from django.db import transaction
 
 from accounts.models import Project, User
 from datasets.models import Upload
-from datasets.uploads import Readable, clean_file_name, remove_upload
+from datasets.uploads import clean_file_name, remove_upload
 from inference import adapters, pickles
-from inference.adapters.base import Adapter, AdapterError, CheckpointSpec
+from inference.adapters.base import AdapterError
+from inference.loading import digest_of, inspect_as
 from inference.models import CheckpointExport, InferenceJob, TrustedWeights
 from predictions.models import Checkpoint, TrainingJob
 
-PIECE = 1024 * 1024
 # Which class of Ultralytics a pickle names says what it is for, before it is loaded.
 TASKS_BY_CLASS = {
     "ultralytics.nn.tasks.ClassificationModel": "classification",
@@ -38,12 +33,6 @@ TASKS_BY_CLASS = {
     "ultralytics.nn.tasks.DetectionModel": "detection",
 }
 ENDINGS = {".pt": "", ".pth": "timm", ".bin": "timm", ".safetensors": "timm", ".onnx": "onnx"}
-# Metrics by which a checkpoint may be called the best, and whether more is better; the first that is known counts.
-DIRECTIONS = {
-    "top1": True, "accuracy": True, "map50_95": True, "map": True, "map50": True, "f1": True, "fitness": True,
-    "loss": False, "error_rate": False,
-}  # fmt: skip
-MOST_LISTED = 10
 # What the hub says of a model's input, as timm's adapter takes it.
 INPUT = ("input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode")
 
@@ -209,20 +198,6 @@ def _framework_of(path: Path, name: str) -> str:
     return "ultralytics" if any(name.startswith("ultralytics.") for name in found.globals) else "timm"
 
 
-def inspect_as(framework: str, path: Path, ending: str = "") -> dict[str, Any]:
-    """What loading the file with that adapter would run, as stored with the checkpoint. `ending` as `pickles.inspect` has it."""
-    if framework not in ("timm", "ultralytics") and not _looks_pickled(path):
-        return pickles.Inspection(framework).as_json()
-    allowed = pickles.ULTRALYTICS if framework == "ultralytics" else pickles.STATE_DICTS
-    # Ultralytics' adapter reads every file as torch's, whatever it is called.
-    return pickles.inspect(path, allowed, ".pt" if framework == "ultralytics" else ending).as_json()
-
-
-def _looks_pickled(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2).startswith((b"PK", b"\x80"))
-
-
 @transaction.atomic
 def _store(project: Project, job: TrainingJob | None, user: User | None, told: Told, **facts: Any) -> Checkpoint:
     """A new row, or the one that the training has told of by that path and step."""
@@ -280,187 +255,6 @@ def delete_checkpoint(checkpoint: Checkpoint) -> int:
     for name in stored:
         transaction.on_commit(partial(default_storage.delete, name))
     return jobs
-
-
-# --- Finding ---------------------------------------------------------------------------------------------------------
-def resolve(job: TrainingJob, wanted: str = "best") -> Checkpoint:
-    """`best`, `last` or an epoch's number, of those of the job that can be run. Raises NoSuchCheckpoint."""
-    runnable = list(Checkpoint.objects.filter(job=job).runnable().order_by("step", "epoch", "pk"))
-    if not runnable:
-        told = Checkpoint.objects.filter(job=job).count()
-        raise NoSuchCheckpoint(
-            f"The training job {job.name} has no checkpoint that can be run here"
-            + (f"; it told of {told}, whose files this server does not have." if told else "."),
-            "Upload one, or register it from a folder of TOUCHSTONE_CHECKPOINT_ROOTS.",
-        )
-    if wanted == "last":
-        return runnable[-1]
-    if wanted == "best":
-        return _best(job, runnable)
-    found = [checkpoint for checkpoint in runnable if _is_epoch(checkpoint, wanted)]
-    if not found:
-        raise NoSuchCheckpoint(f"The training job {job.name} has no checkpoint '{wanted[:40]}'.", _existing(runnable))
-    return found[-1]
-
-
-def _is_epoch(checkpoint: Checkpoint, wanted: str) -> bool:
-    try:
-        return checkpoint.epoch is not None and float(wanted) == checkpoint.epoch
-    except ValueError:
-        return False
-
-
-def _existing(runnable: Sequence[Checkpoint]) -> str:
-    epochs = [f"{checkpoint.epoch:g}" for checkpoint in runnable if checkpoint.epoch is not None]
-    return f"There are: best, last{''.join(f', {epoch}' for epoch in epochs[-MOST_LISTED:])}."
-
-
-def _best(job: TrainingJob, runnable: Sequence[Checkpoint]) -> Checkpoint:
-    """By the metric that the job's config names (`metric`, `greater_is_better`), else the first that is known here."""
-    metric, more_is_better = _metric_of(job, runnable)
-    scored = [checkpoint for checkpoint in runnable if isinstance(checkpoint.metrics.get(metric), int | float)]
-    if not scored:
-        metrics = sorted({name for checkpoint in runnable for name in checkpoint.metrics})
-        raise NoSuchCheckpoint(
-            f"No checkpoint of {job.name} says how good it is" + (f" by '{metric}'." if metric else "."),
-            f"{_existing(runnable)} Metrics told: {', '.join(metrics[:MOST_LISTED]) or 'none'}; name one as `metric` in the config.",
-        )
-    return (max if more_is_better else min)(scored, key=lambda checkpoint: checkpoint.metrics[metric])
-
-
-def _metric_of(job: TrainingJob, runnable: Sequence[Checkpoint]) -> tuple[str, bool]:
-    named = job.config.get("metric") or job.config.get("metric_for_best_model")
-    if isinstance(named, str):
-        stated = job.config.get("greater_is_better")
-        return named, stated if isinstance(stated, bool) else _more_is_better(named)
-    told = {name for checkpoint in runnable for name in checkpoint.metrics}
-    for known in DIRECTIONS:
-        if found := next((name for name in sorted(told) if _plain(name) == known), None):
-            return found, DIRECTIONS[known]
-    return "", True
-
-
-def _plain(name: str) -> str:
-    """`metrics/mAP50-95(B)`, `eval_loss` and the like by their plain names."""
-    last = name.rsplit("/", 1)[-1].split("(")[0].lower().replace("-", "_")
-    return last.removeprefix("eval_").removeprefix("val_").removesuffix("_acc")
-
-
-def _more_is_better(name: str) -> bool:
-    plain = _plain(name)
-    return DIRECTIONS.get(plain, not plain.endswith(("loss", "error", "error_rate", "wer", "cer")))
-
-
-# --- Loading, in workers ---------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Digest:
-    sha256: str
-    size: int  # bytes
-
-
-def digest_of(source: Readable, copy: BinaryIO | None = None) -> Digest:
-    """Of all that is left of the source, which is written to `copy` on the way."""
-    sha256, size = hashlib.sha256(), 0
-    while piece := source.read(PIECE):
-        sha256.update(piece)
-        size += len(piece)
-        if copy:
-            copy.write(piece)
-    return Digest(sha256.hexdigest(), size)
-
-
-def is_trusted(checkpoint: Checkpoint) -> bool:
-    return bool(checkpoint.sha256) and TrustedWeights.objects.filter(sha256=checkpoint.sha256).exists()
-
-
-@contextmanager
-def verified_copy(checkpoint: Checkpoint) -> Iterator[Path]:
-    """The weights in a folder of our own, for as long as it takes, proven to be those that were registered.
-
-    What is loaded is the very copy that was hashed: nobody can put another file in its place between the two.
-    """
-    settings.SCRATCH_ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="weights-", dir=settings.SCRATCH_ROOT))
-    try:
-        copy = folder / f"weights{_ending(checkpoint)}"
-        with _opened(checkpoint) as source, copy.open("wb") as target:
-            digest = digest_of(source, target)
-        if digest.sha256 != checkpoint.sha256:
-            raise AdapterError(
-                f"The file of this checkpoint has changed since it was registered (its digest was {checkpoint.sha256[:12]}…, "
-                f"now it is {digest.sha256[:12]}…).",
-                "Register it anew, or put the old file back.",
-            )
-        yield copy
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _ending(checkpoint: Checkpoint) -> str:
-    if checkpoint.framework == "ultralytics":
-        return ".pt"
-    return ".onnx" if checkpoint.framework == "onnx" else Path(checkpoint.file or checkpoint.path).suffix.lower()
-
-
-def _opened(checkpoint: Checkpoint) -> Any:
-    if not checkpoint.sha256:
-        raise AdapterError("Of this checkpoint only a path on another machine is known.", "Register or upload its file.")
-    try:
-        return default_storage.open(checkpoint.file) if checkpoint.file else Path(checkpoint.path).open("rb")
-    except OSError as error:
-        raise AdapterError(
-            f"The file of this checkpoint cannot be read ({error.strerror or error}).", "Put it back, or register it anew."
-        ) from None
-
-
-def load(checkpoint: Checkpoint, device: str) -> Adapter:
-    """The checkpoint, verified, inspected and loaded; what its file tells of itself is written to the row. Raises AdapterError."""
-    os.environ.setdefault("YOLO_CONFIG_DIR", str(settings.DATA_DIR / "ultralytics"))
-    made = adapters.adapter(checkpoint.framework)()
-    devices = importlib.import_module("inference.devices")
-    devices.set_determinism(settings.INFERENCE_DETERMINISTIC)
-    trusted = is_trusted(checkpoint)
-    with verified_copy(checkpoint) as path:
-        if not trusted:
-            _check_harmless(inspect_as(checkpoint.framework, path))
-        made.load_checkpoint(path, device, _spec(checkpoint, trusted))
-    _note_loaded(checkpoint, made)
-    return made
-
-
-def _check_harmless(inspection: dict[str, Any]) -> None:
-    if inspection["is_harmless"]:
-        return
-    why = inspection["problem"] or f"loading it would need {', '.join(inspection['refused'][:MOST_LISTED])}"
-    raise AdapterError(
-        f"These weights are not loaded, as they may run code of their own: {why}",
-        "An administrator of this server can mark exactly this file as trusted on the checkpoint's page.",
-    )
-
-
-def _spec(checkpoint: Checkpoint, trusted: bool) -> CheckpointSpec:
-    return CheckpointSpec(
-        architecture=checkpoint.architecture,
-        task_type=checkpoint.task_type,
-        class_names=tuple(checkpoint.class_names),
-        preprocessing=checkpoint.preprocessing,
-        trusted=trusted,
-        deterministic=settings.INFERENCE_DETERMINISTIC,
-    )
-
-
-def _note_loaded(checkpoint: Checkpoint, loaded: Adapter) -> None:
-    known = {
-        "task_type": loaded.task_type,
-        "class_names": loaded.class_names,
-        "preprocessing": loaded.preprocessing,
-        "architecture": checkpoint.architecture or getattr(loaded, "architecture", ""),
-    }
-    changed = {key: value for key, value in known.items() if getattr(checkpoint, key) != value}
-    if changed:
-        Checkpoint.objects.filter(pk=checkpoint.pk).update(**changed)
-        for key, value in changed.items():
-            setattr(checkpoint, key, value)
 
 
 # --- Trust -----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from django.utils.text import slugify
 from datasets.importers.problems import ImportRefused
 from datasets.models import JobStatus, Sample
 from datasets.runner import Heartbeat
-from inference import checkpoints
+from inference import loading
 from inference.adapters.base import DEFAULTS, AdapterError, DetectedObject, Image, InferenceResult
 from inference.decoding import decoded
 from inference.models import CheckpointExport
@@ -41,7 +41,7 @@ def _export(job: CheckpointExport, heartbeat: Heartbeat) -> None:
     # The weights as they are, at full precision and on the processor: the export's arithmetic is compared with theirs.
     formats: Any = importlib.import_module("inference.adapters.export_formats")
     heartbeat.progress(0, 3, "loading the weights")
-    adapter = checkpoints.load(job.checkpoint, "cpu")
+    adapter = loading.load(job.checkpoint, "cpu")
     settings.SCRATCH_ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="export-", dir=settings.SCRATCH_ROOT) as folder:
         path = Path(folder) / f"export{ENDINGS[job.format]}"

@@ -21,7 +21,7 @@ from datasets.access import get_dataset
 from datasets.models import JobStatus, Sample
 from datasets.uploads import store_file
 from datasets.workers import is_served
-from inference import checkpoints, jobs, results
+from inference import choosing, jobs, results
 from inference.access import get_job
 from inference.models import InferenceJob, InferenceKind, InferenceResult, ResultState
 from inference.requests import NewImage, RequestRefused
@@ -155,7 +155,7 @@ def chosen_checkpoint(user: User, wanted: dict[str, Any]) -> Checkpoint:
     if ("training_job_id" in wanted) == ("checkpoint_id" in wanted):
         raise exceptions.ValidationError({"checkpoint_id": "Send either checkpoint_id or training_job_id."})
     if "training_job_id" in wanted:
-        return checkpoints.resolve(_training_job(user, wanted), wanted["checkpoint"])
+        return choosing.resolve(_training_job(user, wanted), wanted["checkpoint"])
     visible = Checkpoint.objects.visible_to(user).runnable().select_related("project")
     found = visible.filter(pk=wanted["checkpoint_id"]).first()
     if found is None:

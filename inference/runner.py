@@ -20,7 +20,7 @@ from datasets.importers.problems import ImportRefused
 from datasets.models import JobStatus
 from datasets.runner import Heartbeat, JobCancelled
 from datasets.sources import unpacked_or_itself
-from inference import checkpoints, storing
+from inference import loading, storing
 from inference.adapters.base import Adapter, AdapterError, InferenceSettings
 from inference.claiming import (
     MAX_ATTEMPTS,
@@ -198,7 +198,7 @@ def device() -> str:
 def _loaded(job: InferenceJob) -> Adapter:
     checkpoint = job.checkpoint
     chosen = device()
-    return loaded.get((checkpoint.pk, checkpoint.sha256, chosen), lambda: checkpoints.load(checkpoint, chosen))
+    return loaded.get((checkpoint.pk, checkpoint.sha256, chosen), lambda: loading.load(checkpoint, chosen))
 
 
 def facts(job: InferenceJob, adapter: Adapter, plan: Plan) -> dict[str, Any]:

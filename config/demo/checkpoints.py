@@ -17,7 +17,8 @@ from config.demo.files import DIGITS
 from config.demo.networks import Recipe
 from datasets.models import Split
 from inference import jobs
-from inference.checkpoints import Told, digest_of, register_path
+from inference.checkpoints import Told, register_path
+from inference.loading import digest_of
 from predictions.models import Checkpoint
 
 NEEDED = ("torch", "ultralytics")

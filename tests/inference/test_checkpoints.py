@@ -18,9 +18,10 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from accounts.models import Project, User
-from inference import checkpoints
+from inference import checkpoints, loading
 from inference.adapters.base import AdapterError
-from inference.checkpoints import CheckpointRefused, NoSuchCheckpoint, Told, register_path, resolve, server_checkpoint
+from inference.checkpoints import CheckpointRefused, NoSuchCheckpoint, Told, register_path, server_checkpoint
+from inference.choosing import resolve
 from inference.models import TrustedWeights
 from predictions.models import Checkpoint
 from predictions.training import note_checkpoint
@@ -172,13 +173,13 @@ def test_a_job_whose_files_are_elsewhere_says_so(project: Project) -> None:
 def test_a_file_that_changed_is_not_loaded(project: Project, tmp_path: Path) -> None:
     made = register_path(project, weights(tmp_path / "a.pth"), Told())
     weights(tmp_path / "a.pth", {"b": 2})
-    with pytest.raises(AdapterError, match="has changed since"), checkpoints.verified_copy(made):
+    with pytest.raises(AdapterError, match="has changed since"), loading.verified_copy(made):
         pass
 
 
 def test_what_is_loaded_is_a_copy_that_goes(project: Project, tmp_path: Path) -> None:
     made = register_path(project, weights(tmp_path / "a.pth"), Told())
-    with checkpoints.verified_copy(made) as copy:
+    with loading.verified_copy(made) as copy:
         assert copy.read_bytes() == (tmp_path / "a.pth").read_bytes()
     assert not copy.exists()
 
@@ -186,7 +187,7 @@ def test_what_is_loaded_is_a_copy_that_goes(project: Project, tmp_path: Path) ->
 def test_a_file_that_is_gone_says_so(project: Project, tmp_path: Path) -> None:
     made = register_path(project, weights(tmp_path / "a.pth"), Told())
     (tmp_path / "a.pth").unlink()
-    with pytest.raises(AdapterError, match="cannot be read"), checkpoints.verified_copy(made):
+    with pytest.raises(AdapterError, match="cannot be read"), loading.verified_copy(made):
         pass
 
 

@@ -13,7 +13,7 @@ pytestmark = [needs("torch", "timm", "onnx", "onnxruntime"), pytest.mark.django_
 from accounts.models import User  # noqa: E402
 from config.demo.weights import FOLDER  # noqa: E402
 from datasets.models import JobStatus  # noqa: E402
-from inference import checkpoints, exporting, tasks  # noqa: E402
+from inference import checkpoints, exporting, loading, tasks  # noqa: E402
 from inference.adapters.answers import detected  # noqa: E402
 from inference.adapters.base import DetectedObject, InferenceResult  # noqa: E402
 from inference.models import CheckpointExport  # noqa: E402
@@ -37,7 +37,7 @@ def test_a_registered_export_says_what_its_origin_says(user: User) -> None:
     job.refresh_from_db()
     export = checkpoints.register_exported(job, user)
     image = np.random.default_rng(0).integers(0, 256, (50, 80, 3), np.uint8)
-    one, other = (checkpoints.load(each, "cpu").infer_single(image) for each in (origin, export))
+    one, other = (loading.load(each, "cpu").infer_single(image) for each in (origin, export))
     assert one.label == other.label and np.allclose(one.probabilities, other.probabilities, atol=1e-5)
 
 

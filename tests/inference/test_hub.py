@@ -18,7 +18,7 @@ import timm  # noqa: E402
 import torch  # noqa: E402
 from django.core.management import CommandError, call_command  # noqa: E402
 
-from inference import checkpoints  # noqa: E402
+from inference import loading  # noqa: E402
 from inference.adapters.base import AdapterError, CheckpointSpec  # noqa: E402
 from inference.adapters.timm import TimmAdapter  # noqa: E402
 from predictions.models import Checkpoint  # noqa: E402
@@ -73,7 +73,7 @@ def test_a_model_of_the_hub_becomes_a_checkpoint_that_needs_the_hub_no_more(
     assert (found.name, found.framework, found.architecture, found.class_names) == ("tiny", "timm", ARCHITECTURE, NAMES)
     assert found.file.endswith("model.safetensors") and found.inspection["is_harmless"] and found.file_size
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "gone"))
-    loaded = checkpoints.load(found, "cpu")
+    loaded = loading.load(found, "cpu")
     assert loaded.preprocessing["input_size"] == [3, 96, 96] and loaded.preprocessing["mean"] == [0.1, 0.2, 0.3]
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     answer = loaded.infer_single(image)
@@ -86,7 +86,7 @@ def test_arguments_that_only_the_hub_knows_stay_with_the_hub(cache: Path, owner:
     sent(cache, "birds/tiny", model_args={"drop_rate": 0.1})
     found = register("hf-hub:birds/tiny", owner)
     assert found.architecture == "hf-hub:birds/tiny"
-    assert checkpoints.load(found, "cpu").model.drop_rate == 0.1  # type: ignore[attr-defined]
+    assert loading.load(found, "cpu").model.drop_rate == 0.1  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("prefix", ["hf-hub:", "hf_hub:"])

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from datasets.importers.image_files import image_paths
-from inference import checkpoints, downloads, runner
+from inference import downloads, loading, runner
 from inference.adapters.base import Adapter, AdapterError, InferenceSettings
 from inference.engine import Answer, Picture, answers
 from inference.models import InferenceJob, InferenceKind, InferenceResult
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         except RequestRefused as refused:
             raise CommandError(refused.in_words()) from None
         try:
-            adapter = checkpoints.load(checkpoint, runner.device())
+            adapter = loading.load(checkpoint, runner.device())
         except AdapterError as error:
             raise CommandError(f"{error} {error.remedy}") from None
         found = sorted(_answers(adapter, checkpoint, paths, asked), key=lambda answer: answer.position)
