@@ -232,7 +232,10 @@ def id_text(value: Any) -> str:
 
 def plain_numbers(values: list[Any]) -> bool:
     """The quick look that nearly every row passes: whole or floating numbers of an ordinary size."""
-    return {value.__class__ for value in values} <= NUMBERS and min(values) > -1e300 and max(values) < 1e300
+    for value in values:  # noqa: SIM110 - all() over a generator takes three times as long
+        if value.__class__ not in NUMBERS or not -1e300 < value < 1e300:
+            return False
+    return True
 
 
 def number_of(value: Any, name: str) -> float:
