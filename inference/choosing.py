@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from django.db.models import QuerySet
+
 from inference.checkpoints import NoSuchCheckpoint
 from predictions.models import Checkpoint, TrainingJob
 
@@ -31,6 +33,11 @@ def resolve(job: TrainingJob, wanted: str = "best") -> Checkpoint:
     if not found:
         raise NoSuchCheckpoint(f"The training job {job.name} has no checkpoint '{wanted[:40]}'.", _existing(runnable))
     return found[-1]
+
+
+def in_words(runnable: "QuerySet[Checkpoint]") -> str:
+    """The newest of them with their ids, for whoever named one that does not exist."""
+    return ", ".join(f"{each.pk} ({each})" for each in runnable.order_by("-pk")[:MOST_LISTED]) or "none yet"
 
 
 def _is_epoch(checkpoint: Checkpoint, wanted: str) -> bool:

@@ -159,8 +159,8 @@ def chosen_checkpoint(user: User, wanted: dict[str, Any]) -> Checkpoint:
     visible = Checkpoint.objects.visible_to(user).runnable().select_related("project")
     found = visible.filter(pk=wanted["checkpoint_id"]).first()
     if found is None:
-        known = ", ".join(f"{each.pk} ({each})" for each in visible.order_by("-pk")[:10])
-        raise exceptions.NotFound(f"There is no checkpoint {wanted['checkpoint_id']} to run. There are: {known or 'none yet'}.")
+        known = choosing.in_words(visible)
+        raise exceptions.NotFound(f"There is no checkpoint {wanted['checkpoint_id']} to run. There are: {known}.")
     require_role(user, found.project, Role.EDITOR)
     return found
 

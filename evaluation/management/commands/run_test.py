@@ -16,6 +16,7 @@ from evaluation import judging, test_runs
 from evaluation.metrics.protocols import PROTOCOLS
 from evaluation.models import TestRun
 from evaluation.test_runs import Asked, TestRefused
+from inference import choosing
 from inference import jobs as inference_jobs
 from inference import requests as inference_requests
 from inference import runner as inference_runner
@@ -74,8 +75,7 @@ class Command(BaseCommand):
     ) -> TestRun:
         checkpoint = Checkpoint.objects.filter(pk=int(key) if key.isdecimal() else 0, project=dataset.project_id).first()
         if checkpoint is None:
-            visible = Checkpoint.objects.filter(project=dataset.project_id).runnable().order_by("-pk")[:10]
-            known = ", ".join(f"{each.pk} ({each})" for each in visible) or "none yet"
+            known = choosing.in_words(Checkpoint.objects.filter(project=dataset.project_id).runnable())
             raise CommandError(f"There is no checkpoint {key!r} in the project of {dataset.slug}. There are: {known}.")
         if split is None:
             raise CommandError("Name the split with --split.")
